@@ -1,10 +1,10 @@
 //! The reconciler's pure heart: what should run, and what to do about it, as functions of files, history and now.
 #![deny(missing_docs)]
 
-
 pub mod diagnostic;
 pub mod digest;
 pub mod kinds;
+pub mod ledger;
 pub mod names;
 pub mod object;
 pub mod platform;

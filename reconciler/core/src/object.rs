@@ -26,7 +26,9 @@ pub struct ObjectKey {
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in
-            [Some(self.group.as_str()).filter(|group| !group.is_empty()), Some(&self.kind), self.namespace.as_deref()].into_iter().flatten()
+            [Some(self.group.as_str()).filter(|group| !group.is_empty()), Some(&self.kind), self.namespace.as_deref()]
+                .into_iter()
+                .flatten()
         {
             write!(f, "{part}/")?;
         }

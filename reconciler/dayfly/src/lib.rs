@@ -1,1 +1,3 @@
-//! x
+//! Dayfly's input and output: git, clusters, the command line. What to do is decided in `dayfly-core`.
+
+pub mod git;

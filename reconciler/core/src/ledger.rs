@@ -1,0 +1,269 @@
+//! Signed records: in-toto statements in DSSE envelopes (ed25519). What they say is proof; what a commit says is not.
+//!
+//! Standards: in-toto Attestation Framework v1, DSSE v1 (payload type `application/vnd.in-toto+json`). A record is a file
+//! of the append-only branch `dayfly-ledger`, named `<sequence>-<action>.json`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Digest, Revision};
+
+const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+const PREDICATE: &str = "https://dayfly.dev/";
+
+/// What a record proves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "camelCase")]
+pub enum Fact {
+    /// Everything at this commit is approved to begin with: every app in its tier, the environments and the policies.
+    Baseline,
+}
+
+/// A record: a fact about a commit, at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The commit.
+    pub revision: Revision,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// What it proves.
+    pub fact: Fact,
+}
+
+/// Why a record proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The envelope or its statement is not of the form.
+    #[error("{path}: {message}")]
+    Malformed {
+        /// The record.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// No signature in it was made with the configured key.
+    #[error("{path}: the signature was not made with the key {key}")]
+    Unsigned {
+        /// The record.
+        path: String,
+        /// The key's id.
+        key: String,
+    },
+    /// The private key is no PKCS #8 ed25519 key.
+    #[error("the signing key cannot be read: {0}")]
+    Key(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    payload_type: String,
+    payload: String,
+    signatures: Vec<Signature>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Signature {
+    keyid: String,
+    sig: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Statement {
+    #[serde(rename = "_type")]
+    kind: String,
+    subject: Vec<Subject>,
+    predicate_type: String,
+    predicate: Predicate,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Subject {
+    name: String,
+    digest: GitCommit,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GitCommit {
+    git_commit: Revision,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Predicate {
+    time: Timestamp,
+    #[serde(flatten)]
+    fact: Fact,
+}
+
+/// A key that signs records.
+pub struct Signer {
+    pair: Ed25519KeyPair,
+}
+
+impl Signer {
+    /// Reads a PKCS #8 key.
+    pub fn from_pkcs8(bytes: &[u8]) -> Result<Self, Error> {
+        Ok(Self { pair: Ed25519KeyPair::from_pkcs8(bytes).map_err(|e| Error::Key(e.to_string()))? })
+    }
+
+    /// The key that verifies what this one signs.
+    pub fn verifier(&self) -> Verifier {
+        Verifier(self.pair.public_key().as_ref().to_vec())
+    }
+
+    /// The signed envelope of a record, as JSON.
+    pub fn sign(&self, record: &Record) -> String {
+        let statement = Statement {
+            kind: STATEMENT_TYPE.into(),
+            subject: vec![Subject { name: "platform".into(), digest: GitCommit { git_commit: record.revision } }],
+            predicate_type: format!("{PREDICATE}{}/v1", record.fact.name()),
+            predicate: Predicate { time: record.time, fact: record.fact.clone() },
+        };
+        let payload = serde_json::to_vec(&statement).unwrap_or_default();
+        let signature = self.pair.sign(&pre_authentication_encoding(&payload));
+        let envelope = Envelope {
+            payload_type: PAYLOAD_TYPE.into(),
+            payload: STANDARD.encode(&payload),
+            signatures: vec![Signature { keyid: self.verifier().id(), sig: STANDARD.encode(signature) }],
+        };
+        serde_json::to_string_pretty(&envelope).unwrap_or_default() + "\n"
+    }
+}
+
+impl Fact {
+    /// The fact's name in file names and predicate types.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+        }
+    }
+}
+
+/// A public key: 32 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verifier(Vec<u8>);
+
+impl Verifier {
+    /// The key's id: the start of its digest.
+    pub fn id(&self) -> String {
+        Digest::of(&self.0).short()
+    }
+
+    /// Reads a record and checks its signature.
+    pub fn verify(&self, path: &str, envelope: &[u8]) -> Result<Record, Error> {
+        let malformed = |message: String| Error::Malformed { path: path.into(), message };
+        let envelope: Envelope = serde_json::from_slice(envelope).map_err(|e| malformed(e.to_string()))?;
+        if envelope.payload_type != PAYLOAD_TYPE {
+            return Err(malformed(format!("its payload is {:?}, not {PAYLOAD_TYPE}", envelope.payload_type)));
+        }
+        let payload = STANDARD.decode(&envelope.payload).map_err(|e| malformed(e.to_string()))?;
+        let message = pre_authentication_encoding(&payload);
+        let is_ours = |signature: &Signature| {
+            let bytes = STANDARD.decode(&signature.sig).unwrap_or_default();
+            UnparsedPublicKey::new(&ED25519, &self.0).verify(&message, &bytes).is_ok()
+        };
+        if !envelope.signatures.iter().any(is_ours) {
+            return Err(Error::Unsigned { path: path.into(), key: self.id() });
+        }
+        let statement: Statement = serde_json::from_slice(&payload).map_err(|e| malformed(e.to_string()))?;
+        let [subject] = statement.subject.as_slice() else {
+            return Err(malformed("it has not exactly one subject".into()));
+        };
+        let predicate = statement.predicate;
+        if statement.kind != STATEMENT_TYPE
+            || statement.predicate_type != format!("{PREDICATE}{}/v1", predicate.fact.name())
+        {
+            return Err(malformed("its statement is of another type".into()));
+        }
+        Ok(Record { revision: subject.digest.git_commit, time: predicate.time, fact: predicate.fact })
+    }
+}
+
+/// DSSE's PAE: what is signed binds the payload's type and its length.
+fn pre_authentication_encoding(payload: &[u8]) -> Vec<u8> {
+    let mut message = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).into_bytes();
+    message.extend_from_slice(payload);
+    message
+}
+
+/// What the ledger approves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approvals {
+    /// The commit whose environments, policies and approvers hold: the last approved control revision.
+    pub control: Revision,
+    /// The commit at which every app in its tier is approved.
+    pub baseline: Revision,
+    /// When Dayfly took the platform over: the first baseline. Apps that are older count as born then.
+    pub since: Timestamp,
+}
+
+/// Folds the ledger's records, in their order. Records that prove nothing are returned beside, and change nothing.
+pub fn approvals<'a>(
+    records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    key: &Verifier,
+) -> (Option<Approvals>, Vec<Error>) {
+    let (mut approvals, mut errors): (Option<Approvals>, _) = (None, Vec::new());
+    for (path, envelope) in records {
+        match key.verify(path, envelope) {
+            Ok(Record { revision, time, fact: Fact::Baseline }) => {
+                let since = approvals.as_ref().map_or(time, |known| known.since);
+                approvals = Some(Approvals { control: revision, baseline: revision, since });
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    (approvals, errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring::rand::SystemRandom;
+
+    fn signer() -> Signer {
+        Signer::from_pkcs8(Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap().as_ref()).unwrap()
+    }
+
+    fn baseline(digit: u8, time: &str) -> Record {
+        Record { revision: [digit; 20].into(), time: time.parse().unwrap(), fact: Fact::Baseline }
+    }
+
+    #[test]
+    fn a_signed_record_reads_back() {
+        let (signer, record) = (signer(), baseline(1, "2026-01-02T03:04:05Z"));
+        assert_eq!(signer.verifier().verify("r", signer.sign(&record).as_bytes()), Ok(record));
+    }
+
+    #[test]
+    fn a_record_that_was_altered_or_signed_by_another_key_proves_nothing() {
+        let (ours, theirs) = (signer(), signer());
+        let envelope = theirs.sign(&baseline(1, "2026-01-02T03:04:05Z"));
+        assert!(matches!(ours.verifier().verify("r", envelope.as_bytes()), Err(Error::Unsigned { .. })));
+
+        let mut envelope: Envelope = serde_json::from_str(&ours.sign(&baseline(1, "2026-01-02T03:04:05Z"))).unwrap();
+        let payload = String::from_utf8(STANDARD.decode(&envelope.payload).unwrap()).unwrap();
+        envelope.payload = STANDARD.encode(payload.replace("0101", "0202"));
+        let forged = serde_json::to_vec(&envelope).unwrap();
+        assert!(matches!(ours.verifier().verify("r", &forged), Err(Error::Unsigned { .. })));
+    }
+
+    #[test]
+    fn the_last_baseline_approves_and_the_first_dates_the_platform() {
+        let signer = signer();
+        let records =
+            [baseline(1, "2026-01-01T00:00:00Z"), baseline(2, "2026-02-01T00:00:00Z")].map(|r| signer.sign(&r));
+        let (approvals, errors) = approvals(
+            [("1", records[0].as_bytes()), ("2", records[1].as_bytes()), ("3", b"{}".as_slice())],
+            &signer.verifier(),
+        );
+        let approvals = approvals.unwrap();
+        assert_eq!((approvals.control, approvals.since), ([2; 20].into(), "2026-01-01T00:00:00Z".parse().unwrap()));
+        assert_eq!(errors.len(), 1);
+    }
+}

@@ -1,0 +1,115 @@
+//! The platform's repository: gix reads it, git2 writes it, and nothing else touches it.
+
+mod read;
+mod seed;
+mod worktree;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use dayfly_core::digest::Revision;
+
+pub use read::Repository;
+pub use seed::{Seeded, seed};
+pub use worktree::working_tree;
+pub use write::{Commit, Writer};
+
+/// The folders that a platform is made of; nothing else of the repository is read.
+pub const FOLDERS: [&str; 6] = ["apps/", "catalog/", "charts/", "environments/", "policies/", ".github/"];
+
+/// The branch that keeps the signed records.
+pub const LEDGER: &str = "refs/heads/dayfly-ledger";
+
+/// What can go wrong with the repository.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no repository.
+    #[error("{}: no git repository", .0.display())]
+    NotFound(PathBuf),
+    /// The repository has no commit on its default branch.
+    #[error("{}: the branch {branch} has no commit", .path.display())]
+    Unborn {
+        /// The repository.
+        path: PathBuf,
+        /// Its default branch.
+        branch: String,
+    },
+    /// The history is cut off, so dates cannot be known.
+    #[error("{}: the history is shallow, so the apps' ages are unknown", .0.display())]
+    Shallow(PathBuf),
+    /// A name that leads to no commit.
+    #[error("{name}: no such commit in {}", .path.display())]
+    NoRevision {
+        /// The repository.
+        path: PathBuf,
+        /// What was asked for.
+        name: String,
+    },
+    /// Somebody else moved the branch first.
+    #[error("{branch} moved from {expected} while Dayfly prepared a commit")]
+    Moved {
+        /// The branch.
+        branch: String,
+        /// Where it was.
+        expected: String,
+    },
+    /// A file that Dayfly wants to change has changes of a person.
+    #[error("{0}: has changes that are not committed")]
+    Uncommitted(String),
+    /// Objects are absent or damaged, or the disk said no.
+    #[error("{}: {message}", .path.display())]
+    Broken {
+        /// The repository.
+        path: PathBuf,
+        /// What the library said.
+        message: String,
+    },
+    /// A file of the working tree.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The next step for the person who reads the error.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound(_) => "start a platform with `dayfly init DIR`, or name its folder with -C DIR".into(),
+            Self::Unborn { .. } => "commit the platform's files first: git add . && git commit".into(),
+            Self::Shallow(_) => {
+                "fetch the whole history: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)".into()
+            }
+            Self::NoRevision { .. } => "name a commit, a branch or a tag that `git log` knows".into(),
+            Self::Moved { .. } => "run the same command again: it plans anew on the branch as it is now".into(),
+            Self::Uncommitted(path) => format!("commit them or put them aside first: git stash -- {path}"),
+            Self::Broken { .. } => "git fsck tells what is damaged; a fresh clone is the usual cure".into(),
+            Self::File { .. } => return None,
+        })
+    }
+
+    fn broken(path: &Path, error: impl std::fmt::Display) -> Self {
+        Self::Broken { path: path.to_owned(), message: error.to_string() }
+    }
+
+    fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), source }
+    }
+}
+
+/// A commit's place in the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tip {
+    /// The branch, in full: `refs/heads/main`.
+    pub branch: String,
+    /// The commit.
+    pub revision: Revision,
+}
+
+/// Whether a path belongs to the platform.
+fn within(path: &str) -> bool {
+    FOLDERS.iter().any(|folder| path.starts_with(folder))
+}

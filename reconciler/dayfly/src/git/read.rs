@@ -1,0 +1,217 @@
+//! Reading the repository with gix: tips, snapshots, what changed, and history. Blobs at a commit; never a checkout.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use dayfly_core::digest::{ObjectId, Revision};
+use dayfly_core::snapshot::{Content, Entry, MAX_FILE, Snapshot};
+use gix::bstr::ByteSlice;
+use gix::diff::tree::{Recorder, recorder};
+use gix::objs::tree::{EntryKind, EntryMode};
+
+use super::{Error, LEDGER, Tip, within};
+
+/// A git repository, bare or with a working tree.
+pub struct Repository {
+    path: PathBuf,
+    gix: gix::Repository,
+}
+
+/// One changed path between two commits.
+pub struct Change {
+    /// The path, from the repository's root.
+    pub path: String,
+    /// What stood there.
+    pub before: Option<ObjectId>,
+    /// What stands there.
+    pub after: Option<ObjectId>,
+    mode: EntryMode,
+}
+
+impl Repository {
+    /// Opens the repository at `path` (its working tree or its git directory), and no other one above it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let gix = gix::open_opts(path, gix::open::Options::isolated()).map_err(|_| Error::NotFound(path.to_owned()))?;
+        Ok(Self { path: path.to_owned(), gix })
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The git directory: where refs and objects stand.
+    pub fn git_dir(&self) -> &Path {
+        self.gix.git_dir()
+    }
+
+    /// Whether the history is cut off.
+    pub fn is_shallow(&self) -> Result<bool, Error> {
+        self.gix.is_shallow().map_err(|e| self.broken(e))
+    }
+
+    /// The default branch and its commit.
+    pub fn tip(&self) -> Result<Tip, Error> {
+        let head = self.gix.head_name().map_err(|e| self.broken(e))?;
+        let branch = head.map_or_else(|| "HEAD".to_owned(), |name| name.as_bstr().to_string());
+        let unborn = || Error::Unborn { path: self.path.clone(), branch: branch.clone() };
+        let id = self.gix.head_id().map_err(|_| unborn())?;
+        Ok(Tip { revision: revision(&id), branch })
+    }
+
+    /// The commit that a branch, a tag or a (short) id names.
+    pub fn resolve(&self, name: &str) -> Result<Revision, Error> {
+        let absent = || Error::NoRevision { path: self.path.clone(), name: name.to_owned() };
+        let id = self.gix.rev_parse_single(format!("{name}^{{commit}}").as_str()).map_err(|_| absent())?;
+        Ok(revision(&id))
+    }
+
+    /// The platform's files at a commit.
+    pub fn snapshot(&self, at: Revision) -> Result<Snapshot, Error> {
+        let none = self.gix.empty_tree().id;
+        let files = self.diff_trees(none, self.tree_of(at)?)?;
+        let files: Result<Vec<_>, Error> = files
+            .into_iter()
+            .filter_map(|c| Some((c.after?, c)))
+            .map(|(id, c)| Ok((c.path, self.entry(id, c.mode)?)))
+            .collect();
+        Ok(Snapshot::new(Some(at), files?))
+    }
+
+    /// The platform's files at a commit, from those of another: reads only what differs.
+    pub fn snapshot_from(&self, before: &Snapshot, at: Revision) -> Result<Snapshot, Error> {
+        let Some(from) = before.revision() else { return self.snapshot(at) };
+        let mut changes = Vec::new();
+        for change in self.diff_trees(self.tree_of(from)?, self.tree_of(at)?)? {
+            let entry = change.after.map(|id| self.entry(id, change.mode)).transpose()?;
+            changes.push((change.path, entry));
+        }
+        Ok(before.patched(Some(at), changes))
+    }
+
+    /// The first-parent history from the root to `tip`, without `known` commits, oldest first.
+    pub fn first_parents(&self, tip: Revision, known: &BTreeSet<Revision>) -> Result<Vec<Revision>, Error> {
+        let mut line = Vec::new();
+        let mut next = Some(tip);
+        while let Some(at) = next.filter(|at| !known.contains(at)) {
+            line.push(at);
+            next = self.commit(at)?.parent_ids().next().map(|id| revision(&id));
+        }
+        line.reverse();
+        Ok(line)
+    }
+
+    /// What a commit changed against its first parent, within the platform's folders.
+    pub fn changes(&self, at: Revision) -> Result<Vec<Change>, Error> {
+        let parent = self.commit(at)?.parent_ids().next().map(|id| revision(&id));
+        let before = parent.map_or(Ok(self.gix.empty_tree().id), |parent| self.tree_of(parent))?;
+        self.diff_trees(before, self.tree_of(at)?)
+    }
+
+    /// A commit object.
+    pub fn commit(&self, at: Revision) -> Result<gix::Commit<'_>, Error> {
+        self.gix.find_commit(oid(at)).map_err(|e| self.broken(e))
+    }
+
+    /// A blob's bytes, or nothing where it is larger than [`MAX_FILE`].
+    pub fn blob(&self, id: ObjectId) -> Result<Option<Vec<u8>>, Error> {
+        let header = self.gix.find_header(oid(id)).map_err(|e| self.broken(e))?;
+        if header.size() > MAX_FILE {
+            return Ok(None);
+        }
+        Ok(Some(self.gix.find_blob(oid(id)).map_err(|e| self.broken(e))?.take_data()))
+    }
+
+    /// The ledger's tip and its records (path and bytes), in the order of their paths.
+    pub fn ledger(&self) -> Result<(Option<Revision>, Vec<(String, Vec<u8>)>), Error> {
+        let Some(mut reference) = self.gix.try_find_reference(LEDGER).map_err(|e| self.broken(e))? else {
+            return Ok((None, Vec::new()));
+        };
+        let id = reference.peel_to_id().map_err(|e| self.broken(e))?;
+        let tree = self.gix.find_commit(id).and_then(|c| c.tree()).map_err(|e| self.broken(e))?;
+        let mut files = Recorder::default().track_location(Some(recorder::Location::Path));
+        self.record(self.gix.empty_tree().id, tree.id, &mut files)?;
+        let mut records = Vec::new();
+        for change in files.records {
+            if let recorder::Change::Addition { entry_mode, oid, path, .. } = change
+                && entry_mode.is_blob()
+                && let Some(bytes) = self.blob(object_id(oid))?
+            {
+                records.push((path.to_string(), bytes));
+            }
+        }
+        records.sort_unstable();
+        Ok((Some(revision(&id)), records))
+    }
+
+    fn tree_of(&self, at: Revision) -> Result<gix::ObjectId, Error> {
+        Ok(self.commit(at)?.tree_id().map_err(|e| self.broken(e))?.detach())
+    }
+
+    fn record(&self, before: gix::ObjectId, after: gix::ObjectId, into: &mut Recorder) -> Result<(), Error> {
+        let before = self.gix.find_tree(before).map_err(|e| self.broken(e))?;
+        let after = self.gix.find_tree(after).map_err(|e| self.broken(e))?;
+        let (before, after) = (
+            gix::objs::TreeRefIter::from_bytes(&before.data, before.id.kind()),
+            gix::objs::TreeRefIter::from_bytes(&after.data, after.id.kind()),
+        );
+        gix::diff::tree(before, after, gix::diff::tree::State::default(), &self.gix.objects, into)
+            .map_err(|e| self.broken(e))
+    }
+
+    fn diff_trees(&self, before: gix::ObjectId, after: gix::ObjectId) -> Result<Vec<Change>, Error> {
+        let mut recorder = Recorder::default().track_location(Some(recorder::Location::Path));
+        self.record(before, after, &mut recorder)?;
+        let changes = recorder.records.into_iter().filter_map(|change| {
+            let (path, before, after, mode) = match change {
+                recorder::Change::Addition { entry_mode, oid, path, .. } => (path, None, Some(oid), entry_mode),
+                recorder::Change::Deletion { entry_mode, oid, path, .. } => (path, Some(oid), None, entry_mode),
+                recorder::Change::Modification { previous_oid, entry_mode, oid, path, .. } => {
+                    (path, Some(previous_oid), Some(oid), entry_mode)
+                }
+            };
+            let path = path.to_str_lossy().into_owned();
+            (!mode.is_tree() && within(&path)).then(|| Change {
+                path,
+                before: before.map(object_id),
+                after: after.map(object_id),
+                mode,
+            })
+        });
+        // A path that changes its type is deleted and added: the addition is what counts.
+        let mut changes: Vec<_> = changes.collect();
+        changes.sort_by(|a, b| a.path.cmp(&b.path).then(b.after.is_some().cmp(&a.after.is_some())));
+        changes.dedup_by(|later, first| later.path == first.path);
+        Ok(changes)
+    }
+
+    fn entry(&self, id: ObjectId, mode: EntryMode) -> Result<Entry, Error> {
+        let content = match mode.kind() {
+            EntryKind::Link => Content::Symlink,
+            EntryKind::Commit => Content::Submodule,
+            _ => match self.blob(id)? {
+                Some(bytes) => Content::Bytes(bytes.into()),
+                None => Content::TooLarge(self.gix.find_header(oid(id)).map_err(|e| self.broken(e))?.size()),
+            },
+        };
+        Ok(Entry { id, content })
+    }
+
+    fn broken(&self, error: impl std::fmt::Display) -> Error {
+        Error::broken(&self.path, error)
+    }
+}
+
+fn oid(id: ObjectId) -> gix::ObjectId {
+    gix::ObjectId::Sha1(*id.as_bytes())
+}
+
+fn object_id(id: gix::ObjectId) -> ObjectId {
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(&id.as_slice()[..20]);
+    ObjectId::from(bytes)
+}
+
+fn revision(id: &gix::Id<'_>) -> Revision {
+    object_id(id.detach())
+}
