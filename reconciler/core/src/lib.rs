@@ -9,3 +9,4 @@ pub mod names;
 pub mod object;
 pub mod platform;
 pub mod snapshot;
+pub mod yaml;
