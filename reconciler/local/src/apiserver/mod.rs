@@ -1,0 +1,3 @@
+//! A Kubernetes-compatible API on loopback.
+
+pub mod schema;

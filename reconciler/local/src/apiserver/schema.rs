@@ -1,0 +1,541 @@
+//! The kinds the server knows: their resources and the shapes of their fields, as a table of data.
+//!
+//! The table (`schema/builtin.json`, distilled from Kubernetes' published OpenAPI v3) reads:
+//!
+//! ```json
+//! {"version": "v1.36.2",
+//!  "resources": [{"group": "", "version": "v1", "kind": "Service", "plural": "services", "namespaced": true,
+//!                 "verbs": ["create"], "shortNames": ["svc"], "categories": ["all"], "type": "core.v1.Service",
+//!                 "subresources": [{"name": "status", "group": "", "version": "v1", "kind": "Service",
+//!                                   "verbs": ["get"], "type": "core.v1.Service"}]}],
+//!  "types": {"core.v1.Service": {"fields": {"spec": "#core.v1.ServiceSpec"}, "required": [], "atomic": false}}}
+//! ```
+//!
+//! A field is a type expression, or `{"type": expression}` with any of `default`, `enum`, `omit` (the zero value is
+//! left out when an object is written), `nullable`, `strategy` (the patch strategies) and `key` (the patch merge key).
+//! A type expression is one of
+//! `"string" "integer" "number" "boolean" "intOrString" "quantity" "bytes" "time" "microTime" "any"`,
+//! `"#name"` for a named type, `{"ref": "#name", "atomic": true}` for a named type owned as a whole,
+//! `{"list": item}` with `"set": true` or `"keys": [...]` unless atomic, or `{"map": value}` with `"atomic": true`
+//! unless each entry has its own owner. A list key's default is the default of the item's field.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// Names a shape of a [`Schema`]; meaningless in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TypeId(u32);
+
+/// All kinds and their shapes.
+#[derive(Debug)]
+pub struct Schema {
+    version: String,
+    resources: Vec<Resource>,
+    shapes: Vec<Shape>,
+    names: HashMap<String, TypeId>,
+}
+
+/// A resource of the API: what discovery lists and a URL addresses.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The version within the group.
+    pub version: String,
+    /// The kind of its objects.
+    pub kind: String,
+    /// The name in URLs.
+    pub plural: String,
+    /// The name of one, for people.
+    pub singular: String,
+    /// What `kubectl` also accepts.
+    pub short_names: Vec<String>,
+    /// The sets `kubectl get` knows it under, such as `all`.
+    pub categories: Vec<String>,
+    /// Whether its objects live in a namespace.
+    pub namespaced: bool,
+    /// The verbs it answers to.
+    pub verbs: Vec<String>,
+    /// Its subresources.
+    pub subresources: Vec<Subresource>,
+    /// The shape of its objects.
+    pub type_id: TypeId,
+}
+
+/// A part of a resource with its own URL.
+#[derive(Clone, Debug)]
+pub struct Subresource {
+    /// The last segment of the URL.
+    pub name: String,
+    /// The group of what is sent and answered.
+    pub group: String,
+    /// The version of what is sent and answered.
+    pub version: String,
+    /// The kind of what is sent and answered.
+    pub kind: String,
+    /// The verbs it answers to.
+    pub verbs: Vec<String>,
+    /// The shape of what is sent and answered, unless it is a stream.
+    pub type_id: Option<TypeId>,
+}
+
+/// What a value may look like.
+#[derive(Clone, Debug)]
+pub enum Shape {
+    /// A string.
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// A whole number or a string, such as a port.
+    IntOrString,
+    /// An amount with a unit, such as `500m`.
+    Quantity,
+    /// Bytes as base64.
+    Bytes,
+    /// An RFC 3339 time in whole seconds.
+    Time,
+    /// An RFC 3339 time in microseconds.
+    MicroTime,
+    /// Anything.
+    Any,
+    /// An object with known fields.
+    Struct(Struct),
+    /// A list.
+    List(List),
+    /// An object with free keys.
+    Map {
+        /// The shape of its values.
+        values: TypeId,
+        /// Whether it has one owner as a whole.
+        atomic: bool,
+    },
+}
+
+/// An object with known fields.
+#[derive(Clone, Debug)]
+pub struct Struct {
+    /// The name of the type, such as `core.v1.PodSpec`.
+    pub name: String,
+    /// Its fields.
+    pub fields: HashMap<String, Field>,
+    /// The fields that the published schema requires.
+    pub required: Vec<String>,
+    /// Whether it has one owner as a whole.
+    pub atomic: bool,
+}
+
+/// A list.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// The shape of its items.
+    pub items: TypeId,
+    /// How its items are told apart.
+    pub kind: ListKind,
+}
+
+/// How the items of a list are told apart.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListKind {
+    /// They are not: the list has one owner as a whole.
+    Atomic,
+    /// By their value.
+    Set,
+    /// By some of their fields.
+    Map {
+        /// The fields and what stands for an absent one.
+        keys: Vec<(String, Option<Value>)>,
+    },
+}
+
+/// A field of a struct.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// The shape of its value.
+    pub type_id: TypeId,
+    /// What the published schema fills in.
+    pub default: Option<Value>,
+    /// The only values it may have.
+    pub allowed: Option<Vec<Value>>,
+    /// Whether null is kept.
+    pub nullable: bool,
+    /// Whether the zero value (empty, `0`, `false`) is left out when the object is written.
+    pub omit_zero: bool,
+    /// A strategic merge patch merges the value; without it, replaces it (lists) or merges it (structs and maps).
+    pub patch_merge: bool,
+    /// A strategic merge patch may name the keys to retain.
+    pub patch_retain_keys: bool,
+    /// The item field by which a strategic merge patch tells list items apart.
+    pub patch_merge_key: Option<String>,
+}
+
+/// Why a table cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// Not JSON of the table's format.
+    #[error("the schema table is not readable: {0}")]
+    Format(#[from] serde_json::Error),
+    /// A reference to a type that is not in the table.
+    #[error("the schema table lacks the type {0}")]
+    UnknownType(String),
+}
+
+#[derive(Deserialize)]
+struct Table {
+    version: String,
+    resources: Vec<RawResource>,
+    types: HashMap<String, RawStruct>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawResource {
+    group: String,
+    version: String,
+    kind: String,
+    plural: String,
+    #[serde(default)]
+    short_names: Vec<String>,
+    #[serde(default)]
+    categories: Vec<String>,
+    namespaced: bool,
+    verbs: Vec<String>,
+    #[serde(default)]
+    subresources: Vec<RawSubresource>,
+    r#type: String,
+}
+
+#[derive(Deserialize)]
+struct RawSubresource {
+    name: String,
+    group: String,
+    version: String,
+    kind: String,
+    verbs: Vec<String>,
+    r#type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawStruct {
+    fields: Map<String, Value>,
+    #[serde(default)]
+    required: Vec<String>,
+    #[serde(default)]
+    atomic: bool,
+}
+
+#[derive(Deserialize)]
+struct RawField {
+    r#type: RawType,
+    default: Option<Value>,
+    r#enum: Option<Vec<Value>>,
+    #[serde(default)]
+    omit: bool,
+    #[serde(default)]
+    nullable: bool,
+    #[serde(default)]
+    strategy: Vec<String>,
+    key: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawType {
+    Name(String),
+    Ref {
+        r#ref: String,
+        atomic: bool,
+    },
+    List {
+        list: Box<RawType>,
+        #[serde(default)]
+        set: bool,
+        #[serde(default)]
+        keys: Vec<String>,
+    },
+    Map {
+        map: Box<RawType>,
+        #[serde(default)]
+        atomic: bool,
+    },
+}
+
+const SCALARS: [(&str, Shape); 10] = [
+    ("string", Shape::String),
+    ("integer", Shape::Integer),
+    ("number", Shape::Number),
+    ("boolean", Shape::Boolean),
+    ("intOrString", Shape::IntOrString),
+    ("quantity", Shape::Quantity),
+    ("bytes", Shape::Bytes),
+    ("time", Shape::Time),
+    ("microTime", Shape::MicroTime),
+    ("any", Shape::Any),
+];
+
+impl Schema {
+    /// The built-in kinds of Kubernetes.
+    ///
+    /// # Panics
+    /// Only if the table that is compiled in cannot be read, which a test rules out.
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: OnceLock<Schema> = OnceLock::new();
+        BUILTIN.get_or_init(|| {
+            Self::from_json(include_bytes!("schema/builtin.json")).expect("the compiled-in schema table is readable")
+        })
+    }
+
+    /// Reads a table of the format this module describes.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, SchemaError> {
+        let table: Table = serde_json::from_slice(bytes)?;
+        let mut names: Vec<&String> = table.types.keys().collect();
+        names.sort();
+        let mut builder = Builder { shapes: Vec::new(), names: HashMap::new(), atomic: Vec::new(), keyed: Vec::new() };
+        for (name, shape) in SCALARS {
+            builder.reserve(name.to_owned(), shape);
+        }
+        for name in names {
+            builder.reserve(format!("#{name}"), Shape::Any);
+        }
+        for (name, raw) in table.types {
+            builder.define(name, raw)?;
+        }
+        builder.finish();
+        let resources =
+            table.resources.into_iter().map(|raw| builder.resource(raw)).collect::<Result<Vec<_>, SchemaError>>()?;
+        Ok(Self { version: table.version, resources, shapes: builder.shapes, names: builder.names })
+    }
+
+    /// The version of Kubernetes the table was made from, such as `v1.36.2`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// All resources, those of one group and version side by side.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// The resource at a URL.
+    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Resource> {
+        self.resources.iter().find(|r| r.plural == plural && r.group == group && r.version == version)
+    }
+
+    /// The resource whose objects are of a kind.
+    pub fn resource_of_kind(&self, group: &str, version: &str, kind: &str) -> Option<&Resource> {
+        self.resources.iter().find(|r| r.kind == kind && r.group == group && r.version == version)
+    }
+
+    /// The shape of a kind, of a resource or of a subresource's body.
+    pub fn type_of(&self, group: &str, version: &str, kind: &str) -> Option<TypeId> {
+        self.resource_of_kind(group, version, kind).map(|r| r.type_id).or_else(|| {
+            let mut parts = self.resources.iter().flat_map(|r| &r.subresources);
+            parts.find(|s| s.kind == kind && s.group == group && s.version == version)?.type_id
+        })
+    }
+
+    /// A shape by the name of its type, such as `meta.v1.DeleteOptions`.
+    pub fn named(&self, name: &str) -> Option<TypeId> {
+        self.names.get(&format!("#{name}")).copied()
+    }
+
+    /// The shape an id stands for.
+    pub fn get(&self, id: TypeId) -> &Shape {
+        &self.shapes[id.0 as usize]
+    }
+
+    /// The shape of a struct's field or of a map's value; none for an unknown field, a list or a scalar.
+    pub fn child(&self, id: TypeId, name: &str) -> Option<TypeId> {
+        match self.get(id) {
+            Shape::Struct(shape) => shape.fields.get(name).map(|f| f.type_id),
+            Shape::Map { values, .. } => Some(*values),
+            Shape::Any => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The field of a struct.
+    pub fn field(&self, id: TypeId, name: &str) -> Option<&Field> {
+        match self.get(id) {
+            Shape::Struct(shape) => shape.fields.get(name),
+            _ => None,
+        }
+    }
+}
+
+struct Builder {
+    shapes: Vec<Shape>,
+    names: HashMap<String, TypeId>,
+    /// Structs that are owned as a whole at one place of use: (copy, original).
+    atomic: Vec<(TypeId, TypeId)>,
+    /// Lists whose keys wait for their defaults.
+    keyed: Vec<TypeId>,
+}
+
+impl Builder {
+    fn reserve(&mut self, name: String, shape: Shape) {
+        let id = self.push(shape);
+        self.names.insert(name, id);
+    }
+
+    fn push(&mut self, shape: Shape) -> TypeId {
+        let id = TypeId(u32::try_from(self.shapes.len()).unwrap_or(u32::MAX));
+        self.shapes.push(shape);
+        id
+    }
+
+    fn named(&self, name: &str) -> Result<TypeId, SchemaError> {
+        self.names.get(name).copied().ok_or_else(|| SchemaError::UnknownType(name.to_owned()))
+    }
+
+    fn define(&mut self, name: String, raw: RawStruct) -> Result<(), SchemaError> {
+        let id = self.named(&format!("#{name}"))?;
+        let mut fields = HashMap::with_capacity(raw.fields.len());
+        for (key, value) in raw.fields {
+            fields.insert(key, self.field(value)?);
+        }
+        self.shapes[id.0 as usize] =
+            Shape::Struct(Struct { name, fields, required: raw.required, atomic: raw.atomic });
+        Ok(())
+    }
+
+    fn field(&mut self, value: Value) -> Result<Field, SchemaError> {
+        let detailed = value.as_object().is_some_and(|o| o.contains_key("type"));
+        let raw = if detailed { value } else { serde_json::json!({ "type": value }) };
+        let raw: RawField = serde_json::from_value(raw)?;
+        Ok(Field {
+            type_id: self.expression(raw.r#type)?,
+            default: raw.default,
+            allowed: raw.r#enum,
+            nullable: raw.nullable,
+            omit_zero: raw.omit,
+            patch_merge: raw.strategy.iter().any(|s| s == "merge"),
+            patch_retain_keys: raw.strategy.iter().any(|s| s == "retainKeys"),
+            patch_merge_key: raw.key,
+        })
+    }
+
+    fn expression(&mut self, raw: RawType) -> Result<TypeId, SchemaError> {
+        match raw {
+            RawType::Name(name) => self.named(&name),
+            RawType::Ref { r#ref, atomic: false } => self.named(&r#ref),
+            RawType::Ref { r#ref, atomic: true } => {
+                let original = self.named(&r#ref)?;
+                let copy = self.push(Shape::Any);
+                self.atomic.push((copy, original));
+                Ok(copy)
+            }
+            RawType::Map { map, atomic } => {
+                let values = self.expression(*map)?;
+                Ok(self.push(Shape::Map { values, atomic }))
+            }
+            RawType::List { list, set, keys } => {
+                let items = self.expression(*list)?;
+                let keys: Vec<_> = keys.into_iter().map(|k| (k, None)).collect();
+                let kind = match (set, keys.is_empty()) {
+                    (true, _) => ListKind::Set,
+                    (false, true) => ListKind::Atomic,
+                    (false, false) => ListKind::Map { keys },
+                };
+                let id = self.push(Shape::List(List { items, kind }));
+                self.keyed.push(id);
+                Ok(id)
+            }
+        }
+    }
+
+    /// Fills in what needs all types: the copies of structs, and the defaults of list keys.
+    fn finish(&mut self) {
+        for (copy, original) in std::mem::take(&mut self.atomic) {
+            let mut shape = self.shapes[original.0 as usize].clone();
+            if let Shape::Struct(shape) = &mut shape {
+                shape.atomic = true;
+            }
+            self.shapes[copy.0 as usize] = shape;
+        }
+        for id in std::mem::take(&mut self.keyed) {
+            let Shape::List(mut list) = self.shapes[id.0 as usize].clone() else { continue };
+            if let (ListKind::Map { keys }, Shape::Struct(item)) =
+                (&mut list.kind, &self.shapes[list.items.0 as usize])
+            {
+                for (key, default) in keys {
+                    let field = item.fields.get(key).and_then(|f| f.default.clone());
+                    *default = field;
+                }
+                self.shapes[id.0 as usize] = Shape::List(list);
+            }
+        }
+    }
+
+    fn resource(&self, raw: RawResource) -> Result<Resource, SchemaError> {
+        let subresources = raw.subresources.into_iter().map(|s| self.subresource(s)).collect::<Result<_, _>>()?;
+        Ok(Resource {
+            singular: raw.kind.to_lowercase(),
+            type_id: self.named(&format!("#{}", raw.r#type))?,
+            group: raw.group,
+            version: raw.version,
+            kind: raw.kind,
+            plural: raw.plural,
+            short_names: raw.short_names,
+            categories: raw.categories,
+            namespaced: raw.namespaced,
+            verbs: raw.verbs,
+            subresources,
+        })
+    }
+
+    fn subresource(&self, raw: RawSubresource) -> Result<Subresource, SchemaError> {
+        Ok(Subresource {
+            type_id: raw.r#type.map(|t| self.named(&format!("#{t}"))).transpose()?,
+            name: raw.name,
+            group: raw.group,
+            version: raw.version,
+            kind: raw.kind,
+            verbs: raw.verbs,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(schema: &Schema, kind: (&str, &str, &str), path: &[&str]) -> TypeId {
+        path.iter().fold(schema.type_of(kind.0, kind.1, kind.2).unwrap(), |id, name| schema.child(id, name).unwrap())
+    }
+
+    #[test]
+    fn the_builtin_table_names_services_ports_by_port_and_protocol() {
+        let schema = Schema::builtin();
+        let ports = at(schema, ("", "v1", "Service"), &["spec", "ports"]);
+        let Shape::List(List { kind: ListKind::Map { keys }, .. }) = schema.get(ports) else { panic!() };
+        assert_eq!(keys[0].0, "port");
+        assert_eq!(keys[1], ("protocol".to_owned(), Some("TCP".into())));
+    }
+
+    #[test]
+    fn a_reference_can_be_atomic_where_it_is_used() {
+        let schema = Schema::builtin();
+        let selector = at(schema, ("apps", "v1", "Deployment"), &["spec", "selector"]);
+        let Shape::Struct(shape) = schema.get(selector) else { panic!() };
+        assert!(shape.atomic);
+        let volumes = at(schema, ("apps", "v1", "Deployment"), &["spec", "template", "spec"]);
+        assert!(schema.field(volumes, "volumes").unwrap().patch_retain_keys);
+    }
+
+    #[test]
+    fn resources_carry_their_subresources() {
+        let schema = Schema::builtin();
+        let deployments = schema.resource("apps", "v1", "deployments").unwrap();
+        assert_eq!(deployments.short_names, ["deploy"]);
+        let names: Vec<_> = deployments.subresources.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["scale", "status"]);
+        assert!(schema.type_of("autoscaling", "v1", "Scale").is_some());
+        assert!(schema.named("meta.v1.DeleteOptions").is_some());
+    }
+}
