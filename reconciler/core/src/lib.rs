@@ -2,11 +2,16 @@
 #![deny(missing_docs)]
 
 pub mod diagnostic;
+pub mod diff;
 pub mod digest;
+pub mod health;
+pub mod inventory;
 pub mod kinds;
 pub mod ledger;
 pub mod names;
 pub mod object;
+pub mod observed;
+pub mod plan;
 pub mod platform;
 pub mod snapshot;
 pub mod yaml;

@@ -1,0 +1,514 @@
+//! What to change in a cluster, in which order and why: admitted manifests against the inventory and what is live.
+
+pub mod budget;
+pub mod immutable;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::health::Health;
+use crate::inventory::{Entry, Inventory, Scope};
+use crate::kinds::{self, Wave};
+use crate::object::{Object, ObjectKey};
+use crate::observed::{Live, Observed, OptOut, Seen};
+use crate::platform::environment::Drift;
+
+/// What happens to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is not there, and is created.
+    Create,
+    /// It is ours, and is applied again.
+    Update,
+    /// It is ours, is deleted, and created anew.
+    Replace,
+    /// It is ours, and is deleted.
+    Delete,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+        })
+    }
+}
+
+/// Why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It is new in git.
+    New,
+    /// It was ours and somebody deleted it.
+    Missing,
+    /// An earlier pass was interrupted before it recorded this object.
+    Unfinished,
+    /// What git renders changed.
+    Changed,
+    /// Somebody changed a field that Dayfly owns.
+    Drifted,
+    /// A field changed that Kubernetes never lets change.
+    Immutable,
+    /// Git no longer has it.
+    Removed,
+    /// Git no longer has it, and it goes with its namespace, which this plan deletes; no call of its own.
+    RemovedWithNamespace,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "new in git",
+            Self::Missing => "somebody deleted it",
+            Self::Unfinished => "an earlier pass was interrupted",
+            Self::Changed => "changed in git",
+            Self::Drifted => "somebody changed it in the cluster",
+            Self::Immutable => "a field changed that Kubernetes never lets change",
+            Self::Removed => "removed in git",
+            Self::RemovedWithNamespace => "removed in git, goes with its namespace",
+        })
+    }
+}
+
+/// One change of a plan.
+#[derive(Debug, Clone)]
+pub struct Change {
+    action: Action,
+    reason: Reason,
+    key: ObjectKey,
+    desired: Option<Object>,
+    uid: Option<String>,
+    verify: bool,
+}
+
+impl Change {
+    /// What happens.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// To what.
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// What is applied; none for a deletion.
+    pub fn desired(&self) -> Option<&Object> {
+        self.desired.as_ref()
+    }
+
+    /// The UID of the live object that may be changed or deleted, and no other; none for a creation.
+    pub fn uid(&self) -> Option<&str> {
+        self.uid.as_deref()
+    }
+
+    /// Whether an object is created.
+    pub fn creates(&self) -> bool {
+        matches!(self.action, Action::Create | Action::Replace)
+    }
+
+    /// Whether the object is looked up by name first: an earlier pass already tried to create it, or it was ours and may
+    /// only have lost its label.
+    pub fn verify(&self) -> bool {
+        self.verify
+    }
+
+    /// Whether it takes a call of its own.
+    pub fn is_own_call(&self) -> bool {
+        self.reason != Reason::RemovedWithNamespace
+    }
+}
+
+/// Why an object is left as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// It exists and is not ours: who has a hand in it.
+    Foreign(String),
+    /// It was ours, and another object of its name has taken its place: who has a hand in that.
+    Recreated(String),
+    /// Its kind could not be read from the cluster.
+    Unknown,
+    /// These fields changed and can't be changed in place.
+    Immutable(String),
+    /// It is being deleted; what holds it.
+    Terminating(String),
+    /// An annotation asks not to reconcile it.
+    ReconcileDisabled,
+    /// An annotation asks not to delete it.
+    PruneDisabled,
+    /// It lost the label by which Dayfly deletes.
+    Unlabeled,
+    /// It is not deleted because of what else would go with it.
+    Shelters(ObjectKey),
+    /// Somebody changed it, and the tier only reports drift; the others who have a hand in it.
+    Drifted(String),
+    /// Somebody deleted it, and the tier only reports drift.
+    Missing,
+}
+
+/// An object that the plan leaves as it is, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Which object.
+    pub key: ObjectKey,
+    /// Why.
+    pub held: Held,
+}
+
+impl Note {
+    /// Whether the instance is not what git says as long as this stands. The others are wishes that somebody expressed.
+    pub fn is_problem(&self) -> bool {
+        !matches!(self.held, Held::ReconcileDisabled | Held::PruneDisabled | Held::Drifted(_) | Held::Missing)
+    }
+
+    /// The next step.
+    pub fn help(&self) -> String {
+        match &self.held {
+            Held::Foreign(_) | Held::Recreated(_) => {
+                "delete it if nobody needs it, or give yours another name; Dayfly never takes over what others made"
+                    .into()
+            }
+            Held::Unknown => "nothing to do if the cluster is only briefly away; else look at the errors above".into(),
+            Held::Immutable(_) if immutable::holds_data(&self.key) => {
+                "create one of another name, move the data, then remove this one".into()
+            }
+            Held::Immutable(_) => {
+                format!(
+                    "undo the change, give the object another name, or annotate it `{}: enabled` to let Dayfly delete and \
+                         create it",
+                    immutable::REPLACE
+                )
+            }
+            Held::Terminating(_) => "ask the owner of what holds it; Dayfly goes on as soon as it is gone".into(),
+            Held::ReconcileDisabled => {
+                "remove the annotation dayfly.dev/reconcile to let Dayfly manage it again".into()
+            }
+            Held::PruneDisabled => "remove the annotation, or delete the object yourself".into(),
+            Held::Unlabeled => "put the label app.kubernetes.io/managed-by: dayfly back, or delete it yourself".into(),
+            Held::Shelters(_) => "move or delete what is in it".into(),
+            Held::Drifted(_) | Held::Missing => "commit the change to git, or set `drift: repair` for the tier".into(),
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.key)?;
+        match &self.held {
+            Held::Foreign(owners) => write!(f, "exists and is not Dayfly's, it belongs to {owners}; left untouched"),
+            Held::Recreated(owners) => {
+                write!(f, "was deleted and made anew by {owners}, so it is not Dayfly's any more; left untouched")
+            }
+            Held::Unknown => f.write_str("could not be read from the cluster, so nothing is done to it"),
+            Held::Immutable(fields) => write!(f, "changed in a field that Kubernetes never lets change ({fields})"),
+            Held::Terminating(why) => write!(f, "is being deleted: {why}"),
+            Held::ReconcileDisabled => f.write_str("is left alone, as its annotation asks"),
+            Held::PruneDisabled => f.write_str("is not in git any more and is kept, as its annotation asks"),
+            Held::Unlabeled => f.write_str("lost its label app.kubernetes.io/managed-by, so it is not deleted"),
+            Held::Shelters(key) => write!(f, "is not deleted, since {key} in it is kept"),
+            Held::Drifted(owners) => write!(f, "was changed in the cluster by {owners}"),
+            Held::Missing => f.write_str("was deleted in the cluster"),
+        }
+    }
+}
+
+/// What to do to the objects of one scope. Only the functions of this module make one, and only one can be applied.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    scope: Scope,
+    applies: Vec<Change>,
+    deletes: Vec<Change>,
+    forgets: Vec<ObjectKey>,
+    notes: Vec<Note>,
+    behind: usize,
+    gates: BTreeMap<Wave, Vec<ObjectKey>>,
+    force: bool,
+}
+
+impl Plan {
+    /// Whose objects.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Whether there is nothing to do: no call to the cluster, no write to the inventory.
+    pub fn is_empty(&self) -> bool {
+        self.applies.is_empty() && self.deletes.is_empty() && self.forgets.is_empty()
+    }
+
+    /// All changes in the order in which they happen.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.applies.iter().chain(&self.deletes)
+    }
+
+    /// What is applied, wave by wave. A wave starts when the objects of the earlier ones are healthy.
+    pub fn waves(&self) -> impl Iterator<Item = (Wave, &[Change])> {
+        in_waves(&self.applies)
+    }
+
+    /// What is deleted, after all waves went well and in the reverse order: routes first, namespaces last.
+    pub fn deletions(&self) -> impl Iterator<Item = (Wave, &[Change])> {
+        in_waves(&self.deletes)
+    }
+
+    /// The inventory entries whose object seems to be gone, never made, or somebody else's: each is looked up by name
+    /// once more (it may only have lost its label), and then dropped.
+    pub fn forgets(&self) -> &[ObjectKey] {
+        &self.forgets
+    }
+
+    /// What is left as it is, and why.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// How many changes wait until the problems among the notes are solved.
+    pub fn behind(&self) -> usize {
+        self.behind
+    }
+
+    /// The objects of a wave that must be healthy before the next one starts.
+    pub fn gates(&self, wave: Wave) -> &[ObjectKey] {
+        self.gates.get(&wave).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether our own objects are taken back from managers that changed our fields.
+    pub fn force(&self) -> bool {
+        self.force
+    }
+
+    /// The namespaces that the plan deletes, with everything in them.
+    pub fn deleted_namespaces(&self) -> impl Iterator<Item = &str> {
+        self.deletes.iter().filter(|change| change.key.kind == "Namespace").map(|change| change.key.name.as_str())
+    }
+}
+
+/// `2 to create, 1 to update, 1 conflict`, or `nothing to do`.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |action| self.changes().filter(|change| change.action == action).count();
+        let problems = self.notes.iter().filter(|note| note.is_problem()).count();
+        let parts = [
+            (count(Action::Create), "to create"),
+            (count(Action::Update), "to update"),
+            (count(Action::Replace), "to replace"),
+            (count(Action::Delete), "to delete"),
+            (problems, "held back"),
+            (self.behind, "waiting behind that"),
+            (self.notes.len() - problems, "left as is"),
+        ];
+        let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        if parts.is_empty() { f.write_str("nothing to do") } else { f.write_str(&parts.join(", ")) }
+    }
+}
+
+fn in_waves(changes: &[Change]) -> impl Iterator<Item = (Wave, &[Change])> {
+    changes
+        .chunk_by(|a, b| kinds::wave(&a.key) == kinds::wave(&b.key))
+        .filter_map(|chunk| Some((kinds::wave(&chunk.first()?.key), chunk)))
+}
+
+/// The plan that removes everything an instance has. Only for instances whose deletion in git is certain.
+pub fn plan_removal(inventory: &Inventory, observed: &Observed) -> Plan {
+    plan_objects(inventory, &[], observed, Drift::Repair)
+}
+
+/// The plan for these objects; the caller vouches that they were admitted.
+pub(crate) fn plan_objects(inventory: &Inventory, desired: &[Object], observed: &Observed, drift: Drift) -> Plan {
+    let mut planner = Planner { inventory, observed, drift, plan: empty(inventory.scope(), drift) };
+    for object in desired {
+        let notes = planner.plan.notes.len();
+        planner.desired(object);
+        if planner.plan.notes.len() == notes {
+            planner.plan.gates.entry(kinds::wave(object.key())).or_default().push(object.key().clone());
+        }
+    }
+    let barrier = planner.plan.notes.iter().filter(|note| note.is_problem()).map(|note| kinds::wave(&note.key)).min();
+    let wanted: BTreeSet<_> = desired.iter().map(Object::key).collect();
+    for (key, entry) in inventory.entries().filter(|(key, _)| !wanted.contains(key)) {
+        planner.surplus(key, entry);
+    }
+    planner.keep_shelters();
+    if let Some(wave) = barrier {
+        planner.stop_after(wave);
+    }
+    planner.finish()
+}
+
+fn empty(scope: &Scope, drift: Drift) -> Plan {
+    Plan {
+        scope: scope.clone(),
+        applies: vec![],
+        deletes: vec![],
+        forgets: vec![],
+        notes: vec![],
+        behind: 0,
+        gates: BTreeMap::new(),
+        force: drift == Drift::Repair,
+    }
+}
+
+struct Planner<'a> {
+    inventory: &'a Inventory,
+    observed: &'a Observed,
+    drift: Drift,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn note(&mut self, key: &ObjectKey, held: Held) {
+        self.plan.notes.push(Note { key: key.clone(), held });
+    }
+
+    fn apply(&mut self, action: Action, reason: Reason, object: &Object, live: Option<&Live>, verify: bool) {
+        let uid = live.map(|live| live.uid.to_string());
+        let change = Change { action, reason, key: object.key().clone(), desired: Some(object.clone()), uid, verify };
+        self.plan.applies.push(change);
+    }
+
+    /// What comes after a wave in which something is held back waits: a workload never starts without the policies and
+    /// quotas that were rendered for it, and nothing is deleted while its successor may be absent.
+    fn stop_after(&mut self, wave: Wave) {
+        let before = self.plan.applies.len() + self.plan.deletes.len();
+        self.plan.applies.retain(|change| kinds::wave(&change.key) <= wave);
+        self.plan.deletes.clear();
+        self.plan.forgets.clear();
+        self.plan.behind = before - self.plan.applies.len();
+    }
+
+    fn desired(&mut self, object: &Object) {
+        let key = object.key();
+        let entry = self.inventory.get(key);
+        match self.observed.get(key) {
+            Seen::Unknown => self.note(key, Held::Unknown),
+            Seen::Absent => match entry {
+                None => self.apply(Action::Create, Reason::New, object, None, false),
+                Some(entry) if entry.pending && entry.uid.is_none() => {
+                    self.apply(Action::Create, Reason::Unfinished, object, None, true);
+                }
+                Some(_) if self.drift == Drift::Report => self.note(key, Held::Missing),
+                Some(_) => self.apply(Action::Create, Reason::Missing, object, None, true),
+            },
+            Seen::Live(live) => match entry {
+                None => self.note(key, Held::Foreign(live.owners())),
+                Some(entry) if entry.claims(live, self.inventory.scope()) => self.owned(object, entry, live),
+                Some(entry) if entry.uid.is_none() => self.note(key, Held::Foreign(live.owners())),
+                Some(_) => self.note(key, Held::Recreated(live.owners())),
+            },
+        }
+    }
+
+    fn owned(&mut self, object: &Object, entry: &Entry, live: &Live) {
+        let key = object.key();
+        if live.deleting {
+            let why = if let Health::Terminating(why) = &live.health { why.to_string() } else { "it is ending".into() };
+            self.note(key, Held::Terminating(why));
+        } else if live.opt_out.reconcile || OptOut::of(object.value()).reconcile {
+            self.note(key, Held::ReconcileDisabled);
+        } else if entry.applied != Some(object.digest()) {
+            let fixed = immutable::digest(object);
+            if entry.fixed.is_none() || entry.fixed == fixed {
+                let unfinished = entry.pending || entry.applied.is_none();
+                let reason = if unfinished { Reason::Unfinished } else { Reason::Changed };
+                self.apply(Action::Update, reason, object, Some(live), false);
+            } else if immutable::may_replace(object) {
+                self.apply(Action::Replace, Reason::Immutable, object, Some(live), false);
+            } else {
+                self.note(key, Held::Immutable(immutable::names(&key.kind)));
+            }
+        } else if entry.pending {
+            self.apply(Action::Update, Reason::Unfinished, object, Some(live), false);
+        } else if entry.owned != live.owned {
+            match self.drift {
+                Drift::Repair => self.apply(Action::Update, Reason::Drifted, object, Some(live), false),
+                Drift::Report => self.note(key, Held::Drifted(live.owners())),
+            }
+        }
+    }
+
+    /// An entry that git no longer has.
+    fn surplus(&mut self, key: &ObjectKey, entry: &Entry) {
+        match self.observed.get(key) {
+            Seen::Unknown => self.note(key, Held::Unknown),
+            Seen::Absent => self.plan.forgets.push(key.clone()),
+            Seen::Live(live) if !entry.claims(live, self.inventory.scope()) => self.plan.forgets.push(key.clone()),
+            Seen::Live(live) if live.opt_out.reconcile => self.note(key, Held::ReconcileDisabled),
+            Seen::Live(live) if live.opt_out.prune => self.note(key, Held::PruneDisabled),
+            Seen::Live(live) if !live.labeled => self.note(key, Held::Unlabeled),
+            Seen::Live(live) => self.plan.deletes.push(Change {
+                action: Action::Delete,
+                reason: Reason::Removed,
+                key: key.clone(),
+                desired: None,
+                uid: Some(live.uid.to_string()),
+                verify: false,
+            }),
+        }
+    }
+
+    fn finish(mut self) -> Plan {
+        let going: BTreeSet<_> = self.plan.deleted_namespaces().map(str::to_owned).collect();
+        for change in &mut self.plan.deletes {
+            // Policies, quotas and rights protect what still runs: they go with the namespace, not before it.
+            let inside = change.key.namespace.as_ref().is_some_and(|namespace| going.contains(namespace));
+            if inside && kinds::wave(&change.key) == Wave::Config {
+                change.reason = Reason::RemovedWithNamespace;
+            }
+        }
+        self.plan.applies.sort_by(|a, b| (kinds::wave(&a.key), &a.key).cmp(&(kinds::wave(&b.key), &b.key)));
+        self.plan.deletes.sort_by(|a, b| (kinds::wave(&b.key), &a.key).cmp(&(kinds::wave(&a.key), &b.key)));
+        self.plan
+    }
+
+    /// Takes back the deletion of a namespace in which something is kept, or that holds what another scope manages.
+    fn keep_shelters(&mut self) {
+        let mut kept: BTreeMap<String, ObjectKey> = BTreeMap::new();
+        for note in &self.plan.notes {
+            kept.extend(note.key.namespace.clone().map(|namespace| (namespace, note.key.clone())));
+        }
+        let going: BTreeSet<_> = self.plan.deleted_namespaces().map(str::to_owned).collect();
+        if going.is_empty() {
+            return;
+        }
+        let set = self.inventory.scope().apply_set();
+        for live in self.observed.objects() {
+            let Some(namespace) = live.namespace.as_deref().filter(|namespace| going.contains(*namespace)) else {
+                continue;
+            };
+            let others = live.apply_set.as_deref().is_some_and(|other| other != set) && live.owned.is_some();
+            if others || (live.opt_out.prune && live.labeled) {
+                kept.insert(namespace.to_owned(), live.key());
+            }
+        }
+        let (held, deletes) = std::mem::take(&mut self.plan.deletes)
+            .into_iter()
+            .partition(|change| change.key.kind == "Namespace" && kept.contains_key(&change.key.name));
+        self.plan.deletes = deletes;
+        for change in held as Vec<Change> {
+            self.note(&change.key, Held::Shelters(kept[&change.key.name].clone()));
+        }
+    }
+}
+
+/// What else goes with the namespaces that a plan deletes: what lives there and is no change of the plan. `contents` is
+/// everything that was found in those namespaces, volumes and secrets included.
+pub fn cascade<'a>(plan: &Plan, contents: impl IntoIterator<Item = &'a ObjectKey>) -> Vec<&'a ObjectKey> {
+    let named: BTreeSet<_> = plan.deletes.iter().map(|change| &change.key).collect();
+    let going: BTreeSet<_> = plan.deleted_namespaces().collect();
+    let inside = |key: &ObjectKey| key.namespace.as_deref().is_some_and(|namespace| going.contains(namespace));
+    let mut others: Vec<_> = contents.into_iter().filter(|key| inside(key) && !named.contains(key)).collect();
+    others.sort();
+    others
+}
+
+#[cfg(test)]
+mod tests;
