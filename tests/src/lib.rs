@@ -1,1 +1,10 @@
-//! x
+//! What the tests share.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a harness fails loudly and tells the terminal"
+)]
+
+pub mod oracle;
