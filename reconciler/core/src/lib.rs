@@ -13,5 +13,9 @@ pub mod object;
 pub mod observed;
 pub mod plan;
 pub mod platform;
+pub mod render;
 pub mod snapshot;
 pub mod yaml;
+
+#[cfg(test)]
+mod fixtures;
