@@ -9,10 +9,12 @@ use serde_json::{Map, Value, json};
 use crate::digest::Digest;
 use crate::names::InstanceKey;
 use crate::platform::app::{App, DataClassification, Lifetime};
+use crate::platform::check::Checker;
 use crate::platform::environment::{
     Budget, Changes, Cluster, Drift, EgressHostnames, Enforcement, Environment, Prices, Retire, TtlLimits,
 };
-use crate::platform::template::{Template, TemplateStatus};
+use crate::platform::naming::Names;
+use crate::platform::template::{Engine, Template, TemplateStatus};
 use crate::platform::{Instance, Spans};
 
 /// An environment `sandbox` with these files in `resources/` (names are made paths).
@@ -34,6 +36,7 @@ pub fn environment(resources: &[(&str, &str)]) -> Environment {
         enforcement: Enforcement::Deny,
         budget: Budget::default(),
         prices: prices(),
+        names: Arc::new(Names::new("{{ app }}-sandbox", None).unwrap()),
         digest: digest(&resources),
         resources,
         shared: BTreeMap::new(),
@@ -65,6 +68,9 @@ pub fn template(properties: Value, resources: &[(&str, &str)]) -> Template {
         tiers: vec!["sandbox".parse().unwrap()],
         runtimes: vec!["container".into()],
         digest: Digest::of_parts([digest(&resources).as_bytes().as_slice(), parameters.to_string().as_bytes()]),
+        engine: Engine::Tera,
+        chart: None,
+        checker: Arc::new(Checker::new(parameters.clone()).unwrap()),
         parameters,
         connectors: vec![],
         secrets: vec![],
@@ -105,6 +111,8 @@ pub fn instance(template: Template, environment: Environment, parameters: Value)
         template: Arc::new(template),
         environment: Arc::new(environment),
         parameters,
+        runtime: "container".into(),
+        warnings: [].into(),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod observed;
 pub mod plan;
 pub mod platform;
 pub mod render;
+pub mod schema;
 pub mod snapshot;
 pub mod yaml;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::Spans;
+use super::naming::Names;
 use crate::digest::Digest;
 use crate::names::TierName;
 
@@ -40,6 +41,8 @@ pub struct Environment {
     pub budget: Budget,
     /// `spec.prices`.
     pub prices: Prices,
+    /// `spec.namespace` and `spec.host`, ready to render.
+    pub(crate) names: Arc<Names>,
     /// The files of `resources/`, by path from the repository's root: Tera sources rendered for every app of the tier.
     pub resources: BTreeMap<String, Arc<str>>,
     /// The files of `shared/`, likewise; rendered once.

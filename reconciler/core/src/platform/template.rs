@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::Spans;
+use super::check::Checker;
 use crate::digest::Digest;
 use crate::names::{TemplateRef, TierName};
 
@@ -37,10 +38,27 @@ pub struct Template {
     pub approvals: Vec<String>,
     /// The files of `resources/`, by path from the repository's root: Tera sources.
     pub resources: BTreeMap<String, Arc<str>>,
+    /// `spec.engine`: what renders it.
+    pub engine: Engine,
+    /// `spec.chart`: the Helm chart's folder from the repository's root, where the engine is Helm.
+    pub chart: Option<String>,
+    /// The judge of an app's parameters, compiled once.
+    pub(crate) checker: Arc<Checker>,
     /// The digest of the whole folder.
     pub digest: Digest,
     /// Where each field stands in `template.yaml`.
     pub spans: Spans,
+}
+
+/// What turns a template into objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Tera, on the files of `resources/`.
+    #[default]
+    Tera,
+    /// Helm, on a chart.
+    Helm,
 }
 
 /// How alive a template is.

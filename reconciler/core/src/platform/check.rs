@@ -1,0 +1,281 @@
+//! A JSON Schema as judge of manifests and parameters: every violation in plain words, at its line and column.
+
+use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+use jsonschema::paths::LocationSegment;
+use jsonschema::{JsonType, ValidationError, Validator};
+use serde_json::Value;
+
+use super::Spans;
+use super::format::{self, quoted};
+use crate::diagnostic::Diagnostic;
+
+/// A compiled schema. Formats of manifests are known; nothing is fetched.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    schema: Value,
+    validator: Validator,
+}
+
+impl Checker {
+    /// Compiles a schema. The error says what is wrong with it, and where (a JSON pointer).
+    pub fn new(schema: Value) -> Result<Self, (String, String)> {
+        let mut options = jsonschema::options().should_validate_formats(true).offline();
+        for format in format::FORMATS {
+            options = options.with_format(format.name, |text| (format.check)(text).is_ok());
+        }
+        match options.build(&schema) {
+            Ok(validator) => Ok(Self { schema, validator }),
+            Err(error) => Err((error.instance_path().to_string(), error.to_string())),
+        }
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// All violations by a value that stands at a field (empty for a whole file), sorted by place.
+    pub fn violations(&self, value: &Value, field: &str, rule: &str, spans: &Spans) -> Vec<Diagnostic> {
+        if self.validator.is_valid(value) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for error in self.validator.iter_errors(value) {
+            self.explain(&error, field, rule, spans, &mut found);
+        }
+        found.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));
+        found.dedup();
+        found
+    }
+
+    fn explain(&self, error: &ValidationError<'_>, root: &str, rule: &str, spans: &Spans, found: &mut Vec<Diagnostic>) {
+        let field = field_of(error, root);
+        let near = error.schema_path().as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+        let schema = self.schema.pointer(near).unwrap_or(&Value::Null);
+        let report = |rule_of: &str, field: &str, message: String| {
+            Diagnostic::error(&format!("{rule}/{rule_of}"), &*spans.path, format!("{field}: {message}"))
+        };
+        let inner = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+        match error.kind() {
+            Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+                for name in unexpected {
+                    let place = spans.key(&inner(name));
+                    let unknown = report("unknown-field", &inner(&shown(name)), "is an unknown field".into()).at(place);
+                    found.push(unknown.help(known_fields(schema, name)));
+                }
+            }
+            Kind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                let message = "is required, and absent".to_owned();
+                let absent = report("required", &inner(name), message).at(spans.key(&field));
+                let purpose = describe(&schema["properties"][name]);
+                found.push(absent.help(format!("Add the line `{name}: …`{purpose}")));
+            }
+            kind => {
+                let (rule_of, message, help) = violation(kind, error.instance(), schema);
+                let subject = if field.is_empty() { "the file" } else { &field };
+                let mut diagnostic = report(rule_of, subject, message).at(spans.position(&field));
+                diagnostic.help = help.or_else(|| {
+                    Some(describe(schema)).filter(|text| !text.is_empty()).map(|text| text[2..].to_owned())
+                });
+                found.push(diagnostic);
+            }
+        }
+    }
+}
+
+/// One violation in words: its rule's last part, the fact, the next step.
+fn violation(kind: &Kind, value: &Value, schema: &Value) -> (&'static str, String, Option<String>) {
+    let format = schema["format"].as_str().and_then(format::find);
+    match kind {
+        Kind::Type { kind } => {
+            let wanted = match format {
+                Some(format) => format!("is not {}", format.what),
+                None => format!("must be {}", types(kind)),
+            };
+            let texts = format.is_some() || matches!(kind, TypeKind::Single(JsonType::String));
+            let help = match value {
+                Value::Null => Some("Give a value, or remove the line.".to_owned()),
+                Value::Number(_) | Value::Bool(_)
+                    if texts && format.is_none_or(|f| (f.check)(&value.to_string()).is_ok()) =>
+                {
+                    Some(format!("Put it in quotes: \"{value}\"."))
+                }
+                _ => None,
+            };
+            let message = if format.is_some() && !value.is_null() {
+                format!("{} {wanted}", brief(value))
+            } else {
+                format!("{} is {}, and {}", brief(value), type_of(value), wanted.replacen("is not", "must be", 1))
+            };
+            ("type", message.replacen("null is nothing", "has no value", 1), help)
+        }
+        Kind::Format { format: name } => {
+            let text = value.as_str().unwrap_or_default();
+            let known = format::find(name).and_then(|format| (format.check)(text).err());
+            ("value", known.unwrap_or_else(|| format!("{} is no {name}", quoted(text))), None)
+        }
+        Kind::Enum { options } => {
+            ("value", one_of(value, options.as_array().map_or(&[][..], Vec::as_slice)), nearest(value, options))
+        }
+        Kind::Constant { expected_value } => {
+            ("value", format!("{} must be {}", brief(value), brief(expected_value)), None)
+        }
+        Kind::MaxLength { limit } => ("value", too_many(value, *limit, "characters"), None),
+        Kind::MaxItems { limit } => ("value", too_many(value, *limit, "items"), None),
+        Kind::MaxProperties { limit } => ("value", too_many(value, *limit, "fields"), None),
+        Kind::MinLength { limit } => ("value", too_few(value, *limit, "characters"), None),
+        Kind::MinItems { limit } => ("value", too_few(value, *limit, "items"), None),
+        Kind::MinProperties { limit } => ("value", too_few(value, *limit, "fields"), None),
+        Kind::Maximum { limit } => ("value", format!("{} is too much (max {limit})", brief(value)), None),
+        Kind::Minimum { limit } => ("value", format!("{} is too little (min {limit})", brief(value)), None),
+        Kind::ExclusiveMaximum { limit } => {
+            ("value", format!("{} is too much (less than {limit})", brief(value)), None)
+        }
+        Kind::ExclusiveMinimum { limit } => {
+            ("value", format!("{} is too little (more than {limit})", brief(value)), None)
+        }
+        Kind::MultipleOf { multiple_of } => {
+            ("value", format!("{} is no multiple of {multiple_of}", brief(value)), None)
+        }
+        Kind::Pattern { pattern } => ("value", format!("{} does not match the pattern {pattern}", brief(value)), None),
+        Kind::UniqueItems => ("value", "an item stands in the list twice".into(), Some("Keep one of the two.".into())),
+        Kind::PropertyNames { error } => ("value", format!("a field's name is refused: {error}"), None),
+        Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => {
+            ("value", format!("{} has none of the possible forms", brief(value)), None)
+        }
+        Kind::OneOfMultipleValid { .. } => {
+            ("value", format!("{} has more than one of the possible forms", brief(value)), None)
+        }
+        Kind::FalseSchema => ("value", "is not possible here".into(), None),
+        other => ("value", format!("{} is refused by `{}`", brief(value), other.keyword()), None),
+    }
+}
+
+/// The field that an error is about: `spec.egress[0]`.
+fn field_of(error: &ValidationError<'_>, root: &str) -> String {
+    let mut field = root.to_owned();
+    for segment in error.instance_path().segments() {
+        match segment {
+            LocationSegment::Property(name) => {
+                if !field.is_empty() {
+                    field.push('.');
+                }
+                field.push_str(&name);
+            }
+            LocationSegment::Index(index) => field.push_str(&format!("[{index}]")),
+        }
+    }
+    field
+}
+
+/// A field's name as it stands, or quoted where that would mislead.
+fn shown(name: &str) -> String {
+    if name.chars().any(format::hidden) || name.len() > 60 { quoted(name) } else { name.to_owned() }
+}
+
+/// `Did you mean owner?`, or all fields there are.
+fn known_fields(schema: &Value, unknown: &str) -> String {
+    let names: Vec<_> = schema["properties"].as_object().into_iter().flat_map(|map| map.keys()).collect();
+    match suggestion(unknown, names.iter().map(|name| name.as_str())) {
+        Some(near) => format!("Did you mean `{near}`?"),
+        None if names.is_empty() => "Remove it: there is nothing to set here.".into(),
+        None => format!("Remove it. Possible here: {}.", list(names.iter().map(|name| name.as_str()))),
+    }
+}
+
+/// The name that was probably meant.
+pub(crate) fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
+    let scored = known.map(|name| (strsim::jaro_winkler(&unknown, &name.to_lowercase()), name));
+    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+/// `a, b and c`; after twelve, how many more.
+pub(crate) fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let count = names.len();
+    let mut names: Vec<_> = names.take(12).map(str::to_owned).collect();
+    if count > 12 {
+        names.push(format!("{} more", count - 12));
+    }
+    match names.pop() {
+        Some(last) if names.is_empty() => last,
+        Some(last) => format!("{} and {last}", names.join(", ")),
+        None => "nothing".into(),
+    }
+}
+
+/// A schema's description, to stand after a fact: `: a person who can be reminded.`
+fn describe(schema: &Value) -> String {
+    let text = schema["description"].as_str().or_else(|| schema["title"].as_str()).unwrap_or_default();
+    if text.is_empty() { String::new() } else { format!(": {}", text.replace('\n', " ")) }
+}
+
+fn one_of(value: &Value, options: &[Value]) -> String {
+    let options: Vec<_> =
+        options.iter().map(|option| option.as_str().map_or_else(|| option.to_string(), str::to_owned)).collect();
+    format!("{} is not one of {}", brief(value), list(options.iter().map(String::as_str)))
+}
+
+fn nearest(value: &Value, options: &Value) -> Option<String> {
+    let options = options.as_array()?.iter().filter_map(Value::as_str);
+    suggestion(value.as_str()?, options).map(|near| format!("Did you mean `{near}`?"))
+}
+
+fn too_many(value: &Value, limit: u64, what: &str) -> String {
+    format!("has {} {what}, at most {limit} {} possible", count(value), if limit == 1 { "is" } else { "are" })
+}
+
+fn too_few(value: &Value, limit: u64, what: &str) -> String {
+    match count(value) {
+        0 => "is empty".into(),
+        count => format!("has {count} {what}, at least {limit} are needed"),
+    }
+}
+
+fn count(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.chars().count(),
+        Value::Array(items) => items.len(),
+        Value::Object(map) => map.len(),
+        _ => 0,
+    }
+}
+
+/// A value in short: texts quoted, mappings and lists not shown.
+pub(crate) fn brief(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Array(_) => "this list".into(),
+        Value::Object(_) => "this mapping".into(),
+        other => other.to_string(),
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(number) if number.is_f64() => "a number",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
+fn types(kind: &TypeKind) -> String {
+    let name = |json: JsonType| match json {
+        JsonType::Null => "nothing",
+        JsonType::Boolean => "true or false",
+        JsonType::Integer => "a whole number",
+        JsonType::Number => "a number",
+        JsonType::String => "text",
+        JsonType::Array => "a list",
+        JsonType::Object => "a mapping",
+    };
+    match kind {
+        TypeKind::Single(json) => name(*json).into(),
+        TypeKind::Multiple(set) => set.iter().map(name).collect::<Vec<_>>().join(" or "),
+    }
+}

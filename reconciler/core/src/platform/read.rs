@@ -1,0 +1,204 @@
+//! One folder of the platform while it is read: its files, its manifest, and everything found wrong with them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use unicode_normalization::UnicodeNormalization;
+
+use super::format::{hidden, quoted};
+use super::manifest::Manifest;
+use super::{Item, Spans};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::digest::Digest;
+use crate::names::AppName;
+use crate::schema::{ManifestKind, checker};
+use crate::snapshot::{Content, Entry, MAX_FILE, Snapshot};
+use crate::yaml;
+
+/// A folder and what was found in it. Errors concern the folder alone, so that it can be cached by its digest.
+pub(super) struct Source<'a> {
+    /// The folder from the repository's root, with the slash; for a waiver, which is one file, the folder it is in.
+    pub folder: String,
+    /// The digest of the folder's files.
+    pub digest: Digest,
+    /// The files by their path inside the folder.
+    pub files: BTreeMap<&'a str, &'a Entry>,
+    found: Vec<Diagnostic>,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(snapshot: &'a Snapshot, folder: &'a str, digest: Digest) -> Self {
+        let files = snapshot.folder(folder).map(|(path, entry)| (&path[folder.len()..], entry)).collect();
+        let mut source = Self { folder: folder.into(), digest, files, found: Vec::new() };
+        source.refuse_strange_files();
+        source
+    }
+
+    /// A folder of which only one file counts.
+    pub fn file(folder: &'a str, name: &'a str, entry: &'a Entry, digest: Digest) -> Self {
+        let mut source = Self { folder: folder.into(), digest, files: [(name, entry)].into(), found: Vec::new() };
+        source.refuse_strange_files();
+        source
+    }
+
+    /// Reads and judges a manifest; what is wrong with it is noted.
+    pub fn manifest<Spec: DeserializeOwned>(
+        &mut self,
+        file: &str,
+        kind: ManifestKind,
+    ) -> Option<(Manifest<Spec>, Spans)> {
+        let path = format!("{}{file}", self.folder);
+        let Some(entry) = self.files.get(file) else {
+            let help = format!("Add the file {path}, or remove the folder.");
+            self.found.push(Diagnostic::error("manifest/absent", &path, "is absent").help(help));
+            return None;
+        };
+        let (value, places) = match yaml::document(entry.bytes()?, yaml::MANIFEST) {
+            Ok(read) => read,
+            Err(error) => {
+                self.found.push(error.diagnostic(&path));
+                return None;
+            }
+        };
+        let spans = Spans::new(&path, places);
+        let violations = checker(kind).violations(&value, "", "manifest", &spans);
+        if !violations.is_empty() {
+            self.found.extend(violations);
+            return None;
+        }
+        match serde_json::from_value(value) {
+            Ok(manifest) => Some((manifest, spans)),
+            Err(error) => {
+                self.found.push(Diagnostic::error("manifest/value", &path, error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// Notes an error about a field, and returns it for a next step to be added.
+    pub fn error(&mut self, rule: &str, spans: &Spans, field: &str, message: impl AsRef<str>) -> &mut Diagnostic {
+        let message = format!("{field}: {}", message.as_ref());
+        let at = self.found.len();
+        self.found.push(Diagnostic::error(rule, &*spans.path, message).at(spans.position(field)));
+        &mut self.found[at]
+    }
+
+    /// Notes several findings.
+    pub fn notes(&mut self, diagnostics: Vec<Diagnostic>) {
+        self.found.extend(diagnostics);
+    }
+
+    /// Notes what is wrong with a field whose value is read by a function; the schema has usually seen it before.
+    pub fn field<T>(&mut self, spans: &Spans, field: &str, read: Result<T, impl std::fmt::Display>) -> Option<T> {
+        read.map_err(|error| self.error("manifest/value", spans, field, error.to_string())).ok()
+    }
+
+    /// The texts of the files under a folder inside, by path from the repository's root.
+    pub fn texts(&mut self, inside: &str) -> BTreeMap<String, Arc<str>> {
+        let mut texts = BTreeMap::new();
+        for (name, entry) in &self.files {
+            let Some(bytes) = entry.bytes().filter(|_| name.starts_with(inside)) else { continue };
+            let path = format!("{}{name}", self.folder);
+            match std::str::from_utf8(bytes) {
+                Ok(text) => drop(texts.insert(path, text.into())),
+                Err(_) => {
+                    self.found.push(Diagnostic::error("file/utf-8", path, "is no UTF-8 text").help("Save it as UTF-8."))
+                }
+            }
+        }
+        texts
+    }
+
+    /// The item: what was read unless an error was noted, which `app`, if given, owns.
+    pub fn item<T>(self, read: Option<T>, app: Option<&AppName>) -> Item<T> {
+        let own = |diagnostic: Diagnostic| Diagnostic { app: app.cloned(), ..diagnostic };
+        let (mut errors, warnings): (Vec<_>, Vec<_>) = self.found.into_iter().map(own).partition(Diagnostic::is_error);
+        errors.sort();
+        let loaded = match read {
+            Some(read) if errors.is_empty() => Ok(Arc::new(read)),
+            _ => Err(errors.into()),
+        };
+        Item { folder: self.digest, loaded, warnings: warnings.into() }
+    }
+
+    /// Notes links, submodules, files too large, and names that some file system takes for another or for git's own.
+    fn refuse_strange_files(&mut self) {
+        let mut seen = BTreeMap::new();
+        for (name, entry) in &self.files {
+            let path = format!("{}{}", self.folder, visible(name));
+            let mut refuse = |rule: &str, message: String, help: &str| {
+                self.found.push(Diagnostic::error(rule, &*path, message).help(help));
+            };
+            match entry.content {
+                Content::Symlink => refuse(
+                    "file/symlink",
+                    "is a symbolic link, and links are not followed".into(),
+                    "Put the file itself here.",
+                ),
+                Content::Submodule => refuse(
+                    "file/submodule",
+                    "is a submodule, and submodules are not entered".into(),
+                    "Put the files themselves here.",
+                ),
+                Content::TooLarge(bytes) => {
+                    let [has, max] = [bytes, MAX_FILE].map(|bytes| yaml::size(bytes as usize));
+                    let message = format!("has {has}, at most {max} are possible");
+                    refuse("file/size", message, "Keep large data outside the repository.");
+                }
+                Content::Bytes(_) => {}
+            }
+            if let Some(message) = strange_name(name) {
+                refuse("file/name", message, "Rename it.");
+            }
+            for prefix in prefixes(name) {
+                let other = seen.entry(folded(prefix)).or_insert(prefix);
+                if *other != prefix {
+                    let message = format!("is the same name as {} on some computers", visible(other));
+                    refuse("file/collision", message, "Rename one of the two.");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The folders that a file is in, and the file: `a`, `a/b`, `a/b/c`.
+fn prefixes(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| &path[..end]).chain([path])
+}
+
+/// A name as a file system without upper and lower case, with composed accents, sees it.
+pub(super) fn folded(name: &str) -> String {
+    name.nfc().flat_map(char::to_lowercase).nfc().collect()
+}
+
+fn visible(name: &str) -> String {
+    if name.chars().any(hidden) { quoted(name) } else { name.to_owned() }
+}
+
+/// Why some file system would not keep a path as it is, or take it for git's own folder.
+fn strange_name(path: &str) -> Option<String> {
+    if path.contains('\u{fffd}') {
+        return Some("has a name that is no UTF-8".into());
+    }
+    if path.chars().any(hidden) {
+        return Some("has an invisible character in its name".into());
+    }
+    if path.contains(['\\', ':']) {
+        return Some("has `\\` or `:` in its name".into());
+    }
+    let git = path.split('/').map(|part| folded(part.trim_end_matches(['.', ' ']))).any(|part| {
+        part == ".git"
+            || part == ".gitmodules"
+            || part.strip_prefix("git~").is_some_and(|rest| rest.parse::<u8>().is_ok())
+    });
+    git.then(|| "is a name that git keeps for itself".into())
+}
+
+/// What a whole load found outside any item.
+pub(super) fn shared(mut found: Vec<Diagnostic>) -> Diagnostics {
+    found.sort();
+    found.dedup();
+    found.into()
+}

@@ -1,0 +1,43 @@
+//! A waiver: an exception from one policy rule, for some apps, until a date.
+
+use jiff::Timestamp;
+
+use super::Spans;
+use crate::names::{AppName, InstanceKey, TierName};
+
+/// An exception, as a file of `policies/waivers/` describes it.
+#[derive(Debug, Clone)]
+pub struct Waiver {
+    /// The file's name without `.yaml`.
+    pub name: String,
+    /// `spec.rule`: the rule that is waived, such as `policy/image-tag`.
+    pub rule: String,
+    /// `spec.apps` that it is for.
+    pub apps: Vec<AppName>,
+    /// `spec.tier` that it is for; all, where absent.
+    pub tier: Option<TierName>,
+    /// `spec.reason`.
+    pub reason: String,
+    /// `spec.owner`: the person who answers for it.
+    pub owner: String,
+    /// `spec.approver`: the role that grants it.
+    pub approver: String,
+    /// `spec.expires`: the first moment at which it counts no longer.
+    pub expires: Timestamp,
+    /// Where each field stands.
+    pub spans: Spans,
+}
+
+impl Waiver {
+    /// Whether it lifts a rule for an instance now.
+    pub fn covers(&self, rule: &str, instance: &InstanceKey, now: Timestamp) -> bool {
+        self.concerns(rule, instance) && now < self.expires
+    }
+
+    /// Whether it is about a rule and an instance, expired or not.
+    pub fn concerns(&self, rule: &str, instance: &InstanceKey) -> bool {
+        self.rule == rule
+            && self.apps.contains(&instance.app)
+            && self.tier.as_ref().is_none_or(|tier| *tier == instance.tier)
+    }
+}
