@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use similar::TextDiff;
 
 use crate::object::ObjectKey;
+use crate::yaml;
 
 /// Lines of context around a change.
 const CONTEXT: usize = 3;
@@ -14,7 +15,8 @@ const SECRET_CHANGED: &str = "(secret, changed)";
 /// differ in nothing that matters: the API server's own bookkeeping and status are left out on both sides.
 pub fn unified(key: &ObjectKey, before: Option<&Value>, after: Option<&Value>) -> String {
     let (before, after) = mask(before.map(cleaned), after.map(cleaned));
-    let (old, new) = (before.as_ref().map(yaml).unwrap_or_default(), after.as_ref().map(yaml).unwrap_or_default());
+    let (old, new) =
+        (before.as_ref().map(yaml::emit).unwrap_or_default(), after.as_ref().map(yaml::emit).unwrap_or_default());
     if old == new {
         return String::new();
     }
@@ -27,16 +29,7 @@ pub fn unified(key: &ObjectKey, before: Option<&Value>, after: Option<&Value>) -
 
 /// An object as YAML, its secret values masked.
 pub fn shown(object: &Value) -> String {
-    mask(None, Some(object.clone())).1.as_ref().map(yaml).unwrap_or_default()
-}
-
-/// YAML that both YAML 1.1 and 1.2 readers take for the same value.
-fn yaml(value: &Value) -> String {
-    let mut text = serde_saphyr::to_string(value).unwrap_or_else(|error| format!("# no YAML form: {error}\n"));
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text
+    mask(None, Some(object.clone())).1.as_ref().map(yaml::emit).unwrap_or_default()
 }
 
 /// The object without what the API server keeps for itself.

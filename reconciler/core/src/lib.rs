@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod diagnostic;
+
 pub mod diff;
 pub mod digest;
 pub mod health;

@@ -91,6 +91,15 @@ pub fn document(bytes: &[u8], limits: Limits) -> Result<(Value, Places), YamlErr
     }
 }
 
+/// A value as YAML that readers of YAML 1.1 and 1.2 take for the same.
+pub fn emit(value: &Value) -> String {
+    let mut text = serde_saphyr::to_string(value).unwrap_or_else(|error| format!("# no YAML form: {error}\n"));
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
 /// Reads all documents of a text, such as a rendered one, without places. Empty documents are left out.
 pub fn objects(text: &str, limits: Limits) -> Result<Vec<Value>, YamlError> {
     let mut reader = Reader::new(checked(text.as_bytes(), limits)?, limits, None);

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use dayfly_core::digest::Revision;
 
-pub use read::Repository;
-pub use seed::{Seeded, seed};
+pub use read::{Change, Ledger, Repository};
+pub use seed::{MAIN, Seeded, seed};
 pub use worktree::working_tree;
 pub use write::{Commit, Writer};
 

@@ -28,6 +28,15 @@ pub struct Change {
     mode: EntryMode,
 }
 
+/// The ledger branch as it stands.
+#[derive(Default)]
+pub struct Ledger {
+    /// Its commit; none where the branch is absent.
+    pub tip: Option<Revision>,
+    /// Its records, path and bytes, in the order of their paths.
+    pub records: Vec<(String, Vec<u8>)>,
+}
+
 impl Repository {
     /// Opens the repository at `path` (its working tree or its git directory), and no other one above it.
     pub fn open(path: &Path) -> Result<Self, Error> {
@@ -122,10 +131,10 @@ impl Repository {
         Ok(Some(self.gix.find_blob(oid(id)).map_err(|e| self.broken(e))?.take_data()))
     }
 
-    /// The ledger's tip and its records (path and bytes), in the order of their paths.
-    pub fn ledger(&self) -> Result<(Option<Revision>, Vec<(String, Vec<u8>)>), Error> {
+    /// The ledger branch.
+    pub fn ledger(&self) -> Result<Ledger, Error> {
         let Some(mut reference) = self.gix.try_find_reference(LEDGER).map_err(|e| self.broken(e))? else {
-            return Ok((None, Vec::new()));
+            return Ok(Ledger::default());
         };
         let id = reference.peel_to_id().map_err(|e| self.broken(e))?;
         let tree = self.gix.find_commit(id).and_then(|c| c.tree()).map_err(|e| self.broken(e))?;
@@ -141,7 +150,7 @@ impl Repository {
             }
         }
         records.sort_unstable();
-        Ok((Some(revision(&id)), records))
+        Ok(Ledger { tip: Some(revision(&id)), records })
     }
 
     fn tree_of(&self, at: Revision) -> Result<gix::ObjectId, Error> {

@@ -82,7 +82,8 @@ impl Writer {
 
     /// Whether the branch is what the working tree shows.
     fn is_checked_out(&self, branch: &str) -> bool {
-        !self.git.is_bare() && self.git.head().is_ok_and(|head| head.name().ok() == Some(branch))
+        let head = self.git.find_reference("HEAD");
+        !self.git.is_bare() && head.is_ok_and(|head| head.symbolic_target().ok().flatten() == Some(branch))
     }
 
     /// Refuses to write over what a person changed and did not commit.

@@ -1,0 +1,266 @@
+//! From a platform to a verdict per instance: what changed is rendered and decided, what did not is reused.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rayon::prelude::*;
+
+use crate::cost::{self, MonthlyCost};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::digest::Digest;
+use crate::names::{AppName, InstanceKey, TierName};
+use crate::platform::environment::Changes;
+use crate::platform::{App, Instance, Platform};
+use crate::policy::{Admitted, Decision, PolicySet};
+use crate::render::{self, Manifests};
+
+/// What a pass judges.
+pub struct Desired<'a> {
+    /// The platform of the tip, with the environments and policies of the approved control revision.
+    pub tip: &'a Platform,
+    /// The platform of the approved commit; without one, nothing is held back (`check`, `render`).
+    pub approved: Option<&'a Platform>,
+}
+
+/// One instance, judged.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// The app.
+    pub app: AppName,
+    /// Its tier; none where the manifest cannot be read.
+    pub tier: Option<TierName>,
+    /// The instance as it is to run: of the tip, or of the approved commit where the tip is held. None where it is broken.
+    pub instance: Option<Instance>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why the tip does not run, where an approval is outstanding.
+    pub held: Option<Held>,
+    /// What it costs a month.
+    pub cost: Option<MonthlyCost>,
+    /// Warnings.
+    pub warnings: Diagnostics,
+}
+
+/// The verdict about an instance.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// It may run.
+    Admitted(Arc<Admitted>),
+    /// Policy forbids it. What runs goes on unchanged.
+    Denied(Diagnostics),
+    /// It cannot be read or rendered. What runs goes on unchanged.
+    Broken(Diagnostics),
+    /// It was never approved; nothing of it runs.
+    Unapproved,
+}
+
+/// Why an instance's tip does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// The app is new in this tier.
+    New,
+    /// It renders differently from what was approved.
+    Changed,
+}
+
+impl Evaluated {
+    /// What was found, errors first.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        let errors: &[Diagnostic] = match &self.verdict {
+            Verdict::Denied(errors) | Verdict::Broken(errors) => errors,
+            Verdict::Admitted(_) | Verdict::Unapproved => &[],
+        };
+        errors.iter().chain(self.warnings.iter())
+    }
+
+    /// App and tier, where the manifest says so.
+    pub fn key(&self) -> Option<InstanceKey> {
+        Some(InstanceKey { app: self.app.clone(), tier: self.tier.clone()? })
+    }
+
+    /// The manifests that may run.
+    pub fn admitted(&self) -> Option<&Arc<Admitted>> {
+        match &self.verdict {
+            Verdict::Admitted(admitted) => Some(admitted),
+            _ => None,
+        }
+    }
+}
+
+/// All instances of a platform, judged.
+#[derive(Debug, Clone, Default)]
+pub struct Evaluation {
+    /// The instances. An instance that did not change since the last evaluation is the same allocation.
+    pub instances: BTreeMap<AppName, Arc<Evaluated>>,
+    /// How many instances were rendered and decided anew.
+    pub renders: usize,
+    /// What is wrong with the policies themselves; then nothing is admitted.
+    pub diagnostics: Diagnostics,
+}
+
+/// Everything that a verdict depends on, as digests: equal inputs, equal verdict.
+#[derive(Debug, Clone, PartialEq)]
+struct Inputs {
+    app: Digest,
+    template: Option<Digest>,
+    environment: Option<Digest>,
+    approved: Option<(Option<Digest>, Option<Digest>)>,
+    policies: Digest,
+    waivers: Arc<BTreeSet<Digest>>,
+}
+
+/// Judges platforms one after the other and remembers what it judged.
+#[derive(Default)]
+pub struct Evaluator {
+    policies: Option<(Digest, Result<Arc<PolicySet>, Diagnostics>)>,
+    known: BTreeMap<AppName, (Inputs, Arc<Evaluated>)>,
+}
+
+impl Evaluator {
+    /// Judges every instance of a platform, at a time (which only waivers and sunsets depend on).
+    pub fn evaluate(&mut self, desired: &Desired<'_>, now: Timestamp) -> Evaluation {
+        let policies = self.policies(desired.tip);
+        let waivers = Arc::new(active_waivers(desired.tip, now));
+        let (mut fresh, mut instances) = (Vec::new(), BTreeMap::new());
+        for name in desired.tip.apps.keys() {
+            let inputs = Inputs::of(desired, name, &waivers);
+            match self.known.get(name) {
+                Some((known, evaluated)) if *known == inputs => drop(instances.insert(name.clone(), evaluated.clone())),
+                _ => fresh.push((name, inputs)),
+            }
+        }
+        let judged: Vec<_> = fresh
+            .into_par_iter()
+            .map(|(name, inputs)| (name, inputs, Arc::new(evaluate(desired, name, &policies, now))))
+            .collect();
+        let renders = judged.len();
+        self.known.retain(|name, _| desired.tip.apps.contains_key(name));
+        for (name, inputs, evaluated) in judged {
+            self.known.insert(name.clone(), (inputs, evaluated.clone()));
+            instances.insert(name.clone(), evaluated);
+        }
+        Evaluation { instances, renders, diagnostics: policies.err().unwrap_or_default() }
+    }
+
+    /// The policy set, compiled once per content.
+    fn policies(&mut self, platform: &Platform) -> Result<Arc<PolicySet>, Diagnostics> {
+        let digest = platform.policies.folder;
+        match &self.policies {
+            Some((known, policies)) if *known == digest => policies.clone(),
+            _ => {
+                let sources = platform.policies.loaded.clone();
+                let policies = sources.and_then(|sources| PolicySet::compile(&sources)).map(Arc::new);
+                self.policies = Some((digest, policies.clone()));
+                policies
+            }
+        }
+    }
+}
+
+impl Inputs {
+    fn of(desired: &Desired<'_>, name: &AppName, waivers: &Arc<BTreeSet<Digest>>) -> Self {
+        let app = |platform: &Platform| platform.apps.get(name).map(|item| item.folder);
+        let loaded = desired.tip.apps.get(name).and_then(|item| item.loaded.as_ref().ok());
+        let template = |platform: &Platform| loaded.and_then(|app| platform.templates.get(&app.template)).map(|item| item.folder);
+        let environment = loaded.and_then(|app| desired.tip.environments.get(&app.tier)).map(|item| item.folder);
+        Self {
+            app: app(desired.tip).unwrap_or_else(|| Digest::of(b"")),
+            template: template(desired.tip),
+            environment,
+            approved: desired.approved.map(|approved| (app(approved), template(approved))),
+            policies: desired.tip.policies.folder,
+            waivers: waivers.clone(),
+        }
+    }
+}
+
+/// Judges one app.
+fn evaluate(
+    desired: &Desired<'_>,
+    name: &AppName,
+    policies: &Result<Arc<PolicySet>, Diagnostics>,
+    now: Timestamp,
+) -> Evaluated {
+    let tier = desired.tip.apps.get(name).and_then(|item| item.get()).map(|app| app.tier.clone());
+    let outcome = desired.tip.instance(name).and_then(|tip| {
+        let manifests = render::render(&tip)?;
+        match desired.approved {
+            Some(approved) if tip.environment.changes == Changes::PullRequest => {
+                approved_or_held(approved, desired.tip, (manifests, tip))
+            }
+            _ => Ok((Some((manifests, tip)), None)),
+        }
+    });
+    let judged = |instance, verdict, held, cost, warnings| Evaluated { app: name.clone(), tier, instance, verdict, held, cost, warnings };
+    let (running, held) = match outcome {
+        Ok(outcome) => outcome,
+        Err(errors) => return judged(None, Verdict::Broken(errors), None, None, Diagnostics::default()),
+    };
+    let Some((manifests, instance)) = running else {
+        return judged(None, Verdict::Unapproved, held, None, Diagnostics::default());
+    };
+    let cost = cost::monthly(&manifests, &instance.environment.prices);
+    let decision = match policies {
+        Ok(policies) => policies.decide(&instance, Arc::new(manifests), &cost, desired.tip.readable_waivers(), now),
+        Err(_) => {
+            let error = Diagnostic::error("policy/unreadable", "policies/", "the policies cannot be read, so nothing is admitted")
+                .about(name)
+                .help("mend the errors in policies/; what runs goes on unchanged");
+            Decision::Denied { violations: [error].into(), warnings: Diagnostics::default() }
+        }
+    };
+    let (verdict, noted) = match decision {
+        Decision::Admitted { admitted, warnings } => (Verdict::Admitted(Arc::new(admitted)), warnings),
+        Decision::Denied { violations, warnings } => (Verdict::Denied(violations), warnings),
+    };
+    let warnings = instance.warnings.iter().chain(noted.iter()).cloned().collect();
+    judged(Some(instance), verdict, held, Some(cost), warnings)
+}
+
+/// The waivers that count now, each by its folder's digest.
+fn active_waivers(platform: &Platform, now: Timestamp) -> BTreeSet<Digest> {
+    let active = platform.waivers.values().filter(|item| item.get().is_some_and(|waiver| now < waiver.expires));
+    active.map(|item| item.folder).collect()
+}
+
+type Rendered = (Manifests, Instance);
+
+/// The tip, where it renders as the approved commit does; else the approved commit, with what follows the tip: owner,
+/// lifetime, suspension.
+fn approved_or_held(
+    approved: &Platform,
+    tip: &Platform,
+    (manifests, instance): Rendered,
+) -> Result<(Option<Rendered>, Option<Held>), Diagnostics> {
+    let item = approved.apps.get(&instance.key.app).and_then(|item| item.get());
+    if item.is_none_or(|app| app.tier != instance.key.tier) {
+        return Ok((None, Some(Held::New)));
+    }
+    let same_folder = |(a, b): (Option<Digest>, Option<Digest>)| a.is_some() && a == b;
+    let folder = |platform: &Platform| platform.apps.get(&instance.key.app).map(|item| item.folder);
+    let template = |platform: &Platform| platform.templates.get(&instance.app.template).map(|item| item.folder);
+    if same_folder((folder(approved), folder(tip))) && same_folder((template(approved), template(tip))) {
+        return Ok((Some((manifests, instance)), None));
+    }
+    let before = approved.instance(&instance.key.app)?;
+    let app = Arc::new(with_facts_of(&before.app, &instance.app));
+    let before = Instance { app, environment: instance.environment.clone(), ..before };
+    let rendered = render::render(&before)?;
+    if rendered.digest == manifests.digest {
+        return Ok((Some((manifests, instance)), None));
+    }
+    Ok((Some((rendered, before)), Some(Held::Changed)))
+}
+
+/// The approved app with the facts that follow the tip without approval.
+fn with_facts_of(approved: &App, tip: &App) -> App {
+    App {
+        lifetime: tip.lifetime,
+        owner: tip.owner.clone(),
+        owner_login: tip.owner_login.clone(),
+        renewed: tip.renewed,
+        suspend: tip.suspend,
+        ..approved.clone()
+    }
+}

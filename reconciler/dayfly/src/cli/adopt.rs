@@ -1,0 +1,38 @@
+//! `dayfly adopt`: a signed baseline record approves a commit.
+
+use dayfly_core::ledger::Fact;
+
+use super::{Context, Exit};
+use crate::ledger;
+
+/// Approve a commit as it stands
+#[derive(clap::Args)]
+pub struct Adopt {
+    /// The commit, branch or tag [default: the default branch's tip]
+    revision: Option<String>,
+}
+
+impl Adopt {
+    /// Writes the record.
+    pub fn run(self, context: &Context) -> Exit {
+        let home = context.home();
+        let repository = home.repository()?;
+        let revision = match &self.revision {
+            Some(name) => repository.resolve(name)?,
+            None => repository.tip()?.revision,
+        };
+        let signer = home.signer_or_new(context.global.ledger_key.as_deref())?;
+        let approved = ledger::read(&repository, &signer.verifier())?;
+        if approved.is_some_and(|approved| approved.baseline == revision) {
+            context.output.note(format!("{} is the approved baseline already", revision.short()));
+            return Ok(0);
+        }
+        ledger::append(&repository, &signer, revision, context.now(), Fact::Baseline)?;
+        context.output.note(format!(
+            "approved {}: its apps, environments and policies hold from now on (key {})",
+            revision.short(),
+            signer.verifier().id()
+        ));
+        Ok(0)
+    }
+}

@@ -1,0 +1,186 @@
+//! The command line: one file per verb.
+
+mod adopt;
+mod apply;
+mod check;
+mod init;
+mod new;
+mod plan;
+mod policy;
+mod render;
+mod renew;
+mod retire;
+mod run;
+mod schema;
+mod status;
+#[cfg(feature = "local")]
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::error::Error;
+use crate::home::Home;
+use crate::output::{Color, Format, Output};
+
+/// Short-lived internal apps from one git repository.
+#[derive(Parser)]
+#[command(name = "dayfly", version, about, max_term_width = 120, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub struct Global {
+    /// The platform's folder: the root of its git repository
+    #[arg(short = 'C', value_name = "DIR", default_value = ".", global = true)]
+    pub directory: PathBuf,
+    /// The kubeconfig file [default: $KUBECONFIG, then ~/.kube/config]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig context, for all environments [default: each environment's own]
+    #[arg(long, value_name = "NAME", global = true)]
+    pub context: Option<String>,
+    /// The key that signs and verifies approvals [default: .dayfly/ledger.key]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub ledger_key: Option<PathBuf>,
+    /// The moment to take as now, in RFC 3339 [default: the clock]
+    #[arg(long, value_name = "TIME", global = true)]
+    pub now: Option<Timestamp>,
+    /// The form of the result
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    pub output: Format,
+    /// When to color
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub color: Color,
+    /// Tell more about what happens; twice for every request
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the whole platform on this machine
+    #[cfg(feature = "local")]
+    Up(up::Up),
+    /// Start a platform of your own in a new folder
+    Init(init::Init),
+    /// Approve a commit as it stands, to begin with: writes a signed baseline record
+    Adopt(adopt::Adopt),
+    /// Start an app from a template
+    New(new::New),
+    /// Judge the files: parse, render, policy, cost
+    Check(check::Check),
+    /// Print an app's manifests
+    Render(render::Render),
+    /// Show what `apply` would change in the cluster
+    Plan(plan::Plan),
+    /// Bring the cluster to what the repository says, once
+    Apply(apply::Apply),
+    /// Keep the cluster at what the repository says
+    Run(run::Run),
+    /// Show how the apps are
+    Status(status::Status),
+    /// Let an app live longer
+    Renew(renew::Renew),
+    /// End an app: commit its deletion
+    Retire(retire::Retire),
+    /// Work with the platform's policies
+    Policy(policy::Policy),
+    /// Print the JSON Schema of a manifest, for editors
+    Schema(schema::Schema),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What a command runs with.
+pub struct Context {
+    /// What every command takes.
+    pub global: Global,
+    /// Where its words go.
+    pub output: Output,
+}
+
+impl Context {
+    /// Now, or the moment that was asked for.
+    pub fn now(&self) -> Timestamp {
+        self.global.now.unwrap_or_else(Timestamp::now)
+    }
+
+    /// The platform's folder.
+    pub fn home(&self) -> Home {
+        Home::new(&self.global.directory)
+    }
+
+    /// Runs asynchronous work to its end.
+    fn block_on<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let runtime = tokio::runtime::Runtime::new().map_err(Error::file("tokio"))?;
+        runtime.block_on(work)
+    }
+}
+
+/// Exit codes: 0 fine, 1 a finding, 2 a failure.
+type Exit = Result<u8, Error>;
+
+/// Parses the command line, runs the verb, and tells how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.output, cli.global.color);
+    trace(cli.global.verbose);
+    // Only fails where a provider was installed before, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let context = Context { global: cli.global, output };
+    match run(&context, cli.verb) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.reason().exit_code())
+        }
+    }
+}
+
+fn run(context: &Context, verb: Verb) -> Exit {
+    match verb {
+        #[cfg(feature = "local")]
+        Verb::Up(verb) => verb.run(context),
+        Verb::Init(verb) => verb.run(context),
+        Verb::Adopt(verb) => verb.run(context),
+        Verb::New(verb) => verb.run(context),
+        Verb::Check(verb) => verb.run(context),
+        Verb::Render(verb) => verb.run(context),
+        Verb::Plan(verb) => verb.run(context),
+        Verb::Apply(verb) => verb.run(context),
+        Verb::Run(verb) => verb.run(context),
+        Verb::Status(verb) => verb.run(context),
+        Verb::Renew(verb) => verb.run(context),
+        Verb::Retire(verb) => verb.run(context),
+        Verb::Policy(verb) => verb.run(context),
+        Verb::Schema(verb) => verb.run(context),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dayfly", &mut script);
+            context.output.text(&String::from_utf8_lossy(&script));
+            Ok(0)
+        }
+    }
+}
+
+fn trace(verbose: u8) {
+    let filter = match verbose {
+        0 => "error",
+        1 => "dayfly=info,dayfly_core=info,dayfly_local=info,warn",
+        _ => "dayfly=debug,dayfly_core=debug,dayfly_local=debug,info",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DAYFLY_LOG").unwrap_or_else(|_| filter.into());
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+}

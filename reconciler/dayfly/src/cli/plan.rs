@@ -1,0 +1,52 @@
+//! `dayfly plan`: what `apply` would change, as a diff per object.
+
+use serde_json::json;
+
+use super::{Context, Exit, check};
+use crate::output::Style;
+use crate::reconcile::Reconciler;
+
+/// Show what `apply` would change in the cluster
+#[derive(clap::Args)]
+pub struct Plan {
+    /// Only these apps
+    apps: Vec<String>,
+    /// Plan this commit instead of the working tree
+    #[arg(long, value_name = "REV")]
+    rev: Option<String>,
+}
+
+impl Plan {
+    /// Plans and prints.
+    pub fn run(self, context: &Context) -> Exit {
+        let home = context.home();
+        let key = home.signer(context.global.ledger_key.as_deref())?.verifier();
+        let mut reconciler = Reconciler::new(home.repository()?, key, context.target()).only(super::app_names(&self.apps)?);
+        let snapshot = check::snapshot(context, self.rev.as_deref())?;
+        let preview = context.block_on(async { reconciler.preview(snapshot, context.now()).await })?;
+        if context.output.is_data() {
+            context.output.data("Plan", &json!({ "changes": preview.changes }))?;
+            return Ok(u8::from(!preview.changes.is_empty()));
+        }
+        for change in &preview.changes {
+            let style = match change.change.action {
+                "create" => Style::Green,
+                "delete" | "replace" => Style::Red,
+                _ => Style::Yellow,
+            };
+            context.output.line(context.output.paint(style, &format!("{} {}", change.change.action, change.change.object)));
+            for line in change.diff.lines() {
+                let style = match line.as_bytes().first() {
+                    Some(b'+') => Style::Green,
+                    Some(b'-') => Style::Red,
+                    Some(b'@') => Style::Cyan,
+                    _ => Style::Plain,
+                };
+                context.output.line(context.output.paint(style, line));
+            }
+        }
+        context.output.diagnostics(&preview.diagnostics);
+        context.output.line(preview.summary);
+        Ok(u8::from(!preview.changes.is_empty()))
+    }
+}

@@ -1,0 +1,61 @@
+//! `dayfly render`: an app's manifests, as they would be applied.
+
+use dayfly_core::names::AppName;
+use dayfly_core::platform::Platform;
+use dayfly_core::{render, yaml};
+use serde_json::json;
+
+use super::{Context, Exit, check, usage_name};
+use crate::error::Error;
+
+/// Print an app's manifests
+#[derive(clap::Args)]
+pub struct Render {
+    /// The app
+    app: String,
+    /// Render this commit instead of the working tree
+    #[arg(long, value_name = "REV")]
+    rev: Option<String>,
+}
+
+impl Render {
+    /// Renders and prints.
+    pub fn run(self, context: &Context) -> Exit {
+        let snapshot = check::snapshot(context, self.rev.as_deref())?;
+        let platform = Platform::load(&snapshot, None);
+        let name = known_app(&platform, &self.app)?;
+        let rendered = platform.instance(&name).and_then(|instance| render::render(&instance));
+        let manifests = match rendered {
+            Ok(manifests) => manifests,
+            Err(errors) => {
+                context.output.diagnostics(errors.iter());
+                return Ok(1);
+            }
+        };
+        if context.output.is_data() {
+            let items: Vec<_> = manifests.objects.iter().map(|object| object.value()).collect();
+            context.output.data("Manifests", &json!({ "digest": manifests.digest, "items": items }))?;
+        } else {
+            for object in &manifests.objects {
+                context.output.text(&format!("---\n{}", yaml::emit(object.value())));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// The app of that name, or an error that suggests the nearest.
+pub fn known_app(platform: &Platform, name: &str) -> Result<AppName, Error> {
+    let parsed: AppName = usage_name(name)?;
+    if platform.apps.contains_key(&parsed) {
+        return Ok(parsed);
+    }
+    let nearest = platform.apps.keys().max_by(|a, b| {
+        strsim::jaro_winkler(a.as_str(), name).total_cmp(&strsim::jaro_winkler(b.as_str(), name))
+    });
+    let help = match nearest {
+        Some(nearest) => format!("the nearest name is {nearest}; `dayfly status` lists all"),
+        None => "there are no apps yet: `dayfly new` starts one".into(),
+    };
+    Err(Error::refused(format!("{name}: no such app under apps/"), help))
+}

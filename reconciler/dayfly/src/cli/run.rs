@@ -1,0 +1,95 @@
+//! `dayfly run`: the controller.
+
+use std::path::PathBuf;
+
+use super::{Context, Exit};
+use crate::controller;
+use crate::error::Error;
+use crate::output::Style;
+use crate::reconcile::{Pass, Reconciler};
+use crate::report;
+
+/// Keep the cluster at what the repository says
+#[derive(clap::Args)]
+pub struct Run {}
+
+impl Run {
+    /// Runs until it is told to stop.
+    pub fn run(self, context: &Context) -> Exit {
+        let home = context.home();
+        let key = home.signer(context.global.ledger_key.as_deref())?.verifier();
+        let reconciler = Reconciler::new(home.repository()?, key, context.target());
+        context.block_on(control(context, reconciler, None))?;
+        Ok(0)
+    }
+}
+
+/// Runs the controller and prints a line for each pass that changed something.
+pub async fn control(context: &Context, reconciler: Reconciler, saves: Option<PathBuf>) -> Result<(), Error> {
+    let mut first = true;
+    let clock = context.global.now;
+    controller::run(reconciler, saves, clock, |outcome| match outcome {
+        Ok(pass) if first => {
+            first = false;
+            let _ = print_pass(context, pass);
+        }
+        Ok(pass) if pass.writes > 0 || !pass.diagnostics.is_empty() => context.output.line(pass_line(context, pass)),
+        Ok(_) => {}
+        Err(error) => context.output.error(error),
+    })
+    .await
+}
+
+/// A pass in one line.
+fn pass_line(context: &Context, pass: &Pass) -> String {
+    let mut apps: Vec<_> = pass.changes.iter().map(|change| format!("{}.{}", change.app, change.tier)).collect();
+    apps.dedup();
+    let shown = if apps.len() > 4 { report::count(apps.len(), "app") } else { apps.join(", ") };
+    format!(
+        "{} {} in {:.2} s: {} {}",
+        context.output.paint(Style::Dim, &pass.time.strftime("%H:%M:%S").to_string()),
+        pass.revision.short(),
+        pass.took.as_secs_f64(),
+        report::count(pass.changes.len(), "change"),
+        if shown.is_empty() { String::new() } else { format!("({shown})") }
+    )
+}
+
+/// A whole pass: the table, what changed, what is wrong.
+pub fn print_pass(context: &Context, pass: &Pass) -> Result<(), Error> {
+    let output = &context.output;
+    if output.is_data() {
+        return output.data("Pass", pass);
+    }
+    output.text(&report::table(output, &pass.items, pass.time));
+    output.diagnostics(&pass.diagnostics);
+    for retired in &pass.retired {
+        output.line(format!("retired {} from {}: its time was up (commit {})", retired.app, retired.tier, retired.commit.short()));
+    }
+    if pass.writes == 0 {
+        output.line(output.paint(Style::Green, "Nothing to do: everything is as git says."));
+        return Ok(());
+    }
+    output.line(format!(
+        "{} in {:.2} s ({}, {})",
+        change_summary(pass),
+        pass.took.as_secs_f64(),
+        report::count(pass.writes, "write"),
+        report::count(pass.calls, "call")
+    ));
+    Ok(())
+}
+
+/// `41 objects created, 3 updated`.
+fn change_summary(pass: &Pass) -> String {
+    let mut words = Vec::new();
+    for (action, word) in [("create", "created"), ("update", "updated"), ("replace", "replaced"), ("delete", "deleted")] {
+        let number = pass.changes.iter().filter(|change| change.action == action).count();
+        match (number, words.is_empty()) {
+            (0, _) => {}
+            (_, true) => words.push(format!("{} {word}", report::count(number, "object"))),
+            (_, false) => words.push(format!("{number} {word}")),
+        }
+    }
+    if words.is_empty() { "No object changed".into() } else { words.join(", ") }
+}

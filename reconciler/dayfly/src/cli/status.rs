@@ -1,0 +1,32 @@
+//! `dayfly status`: how the apps are.
+
+use serde_json::json;
+
+use super::{Context, Exit};
+use crate::reconcile::Reconciler;
+use crate::report;
+
+/// Show how the apps are
+#[derive(clap::Args)]
+pub struct Status {
+    /// Only this app
+    app: Option<String>,
+}
+
+impl Status {
+    /// Looks and tells.
+    pub fn run(self, context: &Context) -> Exit {
+        let home = context.home();
+        let key = home.signer(context.global.ledger_key.as_deref())?.verifier();
+        let apps: Vec<String> = self.app.into_iter().collect();
+        let mut reconciler = Reconciler::new(home.repository()?, key, context.target()).only(super::app_names(&apps)?);
+        let now = context.now();
+        let items = context.block_on(async { reconciler.status(now).await })?;
+        if context.output.is_data() {
+            context.output.data("StatusList", &json!({ "items": items }))?;
+        } else {
+            context.output.text(&report::table(&context.output, &items, now));
+        }
+        Ok(u8::from(items.iter().any(|item| item.is_unhealthy())))
+    }
+}

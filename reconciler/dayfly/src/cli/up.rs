@@ -1,0 +1,173 @@
+//! `dayfly up`: the whole platform on this machine, with the very code that `run` uses.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dayfly_core::ledger::Fact;
+use dayfly_core::platform::Platform;
+use dayfly_core::platform::environment::Cluster;
+use dayfly_local::apiserver::{ApiServer, Config};
+use serde_json::json;
+
+use super::{Context, Exit, run};
+use crate::cluster::Target;
+use crate::error::Error;
+use crate::git::{self, Repository, Seeded};
+use crate::home::Home;
+use crate::output::Style;
+use crate::reconcile::Reconciler;
+use crate::ledger;
+
+/// Run the whole platform on this machine
+#[derive(clap::Args)]
+pub struct Up {
+    /// Do one full pass, tell what happened, and stop
+    #[arg(long)]
+    once: bool,
+    /// Deploy what is saved in the working tree too, as commits
+    #[arg(long, conflicts_with = "once")]
+    watch: bool,
+    /// The loopback port of the Kubernetes-compatible API; another one is taken where it is in use
+    #[arg(long, value_name = "PORT", default_value_t = 7680)]
+    port: u16,
+}
+
+impl Up {
+    /// Seeds, starts and reconciles.
+    pub fn run(self, context: &Context) -> Exit {
+        let home = context.home();
+        let _lock = lock(&home)?;
+        let seeded = seed(context, &home)?;
+        context.block_on(self.serve(context, &home, seeded))
+    }
+
+    async fn serve(self, context: &Context, home: &Home, seeded: Seeded) -> Exit {
+        // A real cluster takes the embedded one's place; everything else stays as it is.
+        let server = match &context.global.context {
+            Some(_) => None,
+            None => Some(serve_api(home, self.port).await?),
+        };
+        let target = match &server {
+            Some(server) => {
+                let repository = home.repository()?;
+                write_kubeconfig(&home.kubeconfig(), &server.url(), &contexts(&repository)?)?;
+                Target { kubeconfig: Some(home.kubeconfig()), context: None }
+            }
+            None => context.target(),
+        };
+        let mut reconciler = Reconciler::new(home.repository()?, home.signer(context.global.ledger_key.as_deref())?.verifier(), target);
+        if self.once {
+            let pass = reconciler.pass(context.now()).await?;
+            run::print_pass(context, &pass)?;
+            note_unpushed(context, home, seeded)?;
+        } else {
+            greet(context, home, server.as_ref().map(|server| server.url()).as_deref(), self.watch);
+            let saves = self.watch.then(|| home.directory().to_owned());
+            run::control(context, reconciler, saves).await?;
+        }
+        if let Some(server) = server {
+            server.shutdown().await;
+        }
+        Ok(0)
+    }
+}
+
+/// One `up` per folder: two would fight over one state.
+fn lock(home: &Home) -> Result<fs::File, Error> {
+    let state = home.state();
+    fs::create_dir_all(&state).map_err(Error::file(&state))?;
+    let path = state.join("lock");
+    let file = fs::File::create(&path).map_err(Error::file(&path))?;
+    file.try_lock().map_err(|_| {
+        Error::usage(
+            format!("{}: another `dayfly up` runs in this folder", home.directory().display()),
+            "stop it first, or use it: `dayfly status` tells how the apps are",
+        )
+    })?;
+    Ok(file)
+}
+
+/// The repository and its baseline, made where they are absent. Each step is repeated safely after a crash.
+fn seed(context: &Context, home: &Home) -> Result<Seeded, Error> {
+    let snapshot = git::working_tree(home.directory())?;
+    if snapshot.names("environments/").next().is_none() && !home.bare().is_dir() {
+        return Err(Error::usage(
+            format!("{}: there is no platform here (no environments/ folder)", home.directory().display()),
+            "start one with `dayfly init DIR`, or name its folder with -C DIR",
+        ));
+    }
+    let seeded = git::seed(home.directory(), &home.bare(), context.now())?;
+    let repository = home.repository()?;
+    let signer = home.signer_or_new(context.global.ledger_key.as_deref())?;
+    if ledger::read(&repository, &signer.verifier())?.is_none() {
+        ledger::append(&repository, &signer, repository.tip()?.revision, context.now(), Fact::Baseline)?;
+    }
+    Ok(seeded)
+}
+
+async fn serve_api(home: &Home, port: u16) -> Result<ApiServer, Error> {
+    let config = |port| Config { data_dir: Some(home.state().join("kubernetes")), addr: ([127, 0, 0, 1], port).into(), ..Config::default() };
+    match ApiServer::start(config(port)).await {
+        Err(error) if error.is_address_in_use() => ApiServer::start(config(0)).await,
+        outcome => outcome,
+    }
+    .map_err(|e| Error::usage(format!("the embedded Kubernetes API does not start: {e}"), "`rm -r .dayfly` starts afresh"))
+}
+
+/// The kubeconfig contexts that the platform's environments name.
+fn contexts(repository: &Repository) -> Result<BTreeSet<String>, Error> {
+    let platform = Platform::load(&repository.snapshot(repository.tip()?.revision)?, None);
+    let environments = platform.environments.values().filter_map(|item| item.loaded.as_ref().ok());
+    Ok(environments
+        .filter_map(|environment| match &environment.cluster {
+            Cluster::Context(name) => Some(name.clone()),
+            Cluster::InCluster => None,
+        })
+        .collect())
+}
+
+fn write_kubeconfig(path: &Path, url: &str, contexts: &BTreeSet<String>) -> Result<(), Error> {
+    let entry = |name: &String| json!({ "name": name, "context": { "cluster": "dayfly", "user": "dayfly" } });
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": "dayfly", "cluster": { "server": url } }],
+        "users": [{ "name": "dayfly", "user": {} }],
+        "contexts": contexts.iter().map(entry).collect::<Vec<_>>(),
+        "current-context": contexts.iter().next_back(),
+    });
+    fs::write(path, dayfly_core::yaml::emit(&kubeconfig)).map_err(Error::file(path))
+}
+
+fn greet(context: &Context, home: &Home, url: Option<&str>, watch: bool) {
+    let output = &context.output;
+    let absolute = |path: PathBuf| path.canonicalize().unwrap_or(path).display().to_string();
+    let line = |what: &str, how: String| output.note(format!("  {:<12} {how}", output.paint(Style::Dim, what)));
+    output.note(output.paint(Style::Bold, "Dayfly is up."));
+    line("deploy", format!("git push {} HEAD:main", absolute(home.bare())));
+    if watch {
+        line("", format!("or save a file in {}", absolute(home.directory().to_owned())));
+    }
+    if let Some(url) = url {
+        line("look", format!("export KUBECONFIG={}", absolute(home.kubeconfig())));
+        line("", format!("kubectl get deployments -A    ({url})"));
+    }
+    line("ask", "dayfly status".into());
+    line("stop", "Ctrl-C; what runs is kept for the next `dayfly up`".into());
+}
+
+/// Tells of commits that the folder's HEAD has and the platform's repository has not.
+fn note_unpushed(context: &Context, home: &Home, seeded: Seeded) -> Result<(), Error> {
+    let Ok(folder) = Repository::open(home.directory()) else { return Ok(()) };
+    let Ok(head) = folder.tip() else { return Ok(()) };
+    if seeded == Seeded::Stood && home.repository()?.commit(head.revision).is_err() {
+        let bare = home.bare();
+        context.output.note(format!(
+            "HEAD ({}) is not in the platform's repository yet: git push {} HEAD:main",
+            head.revision.short(),
+            bare.display()
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! The controller: one loop over a closed set of events, each of which leads to the same pass.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dayfly_core::snapshot::Snapshot;
+use jiff::Timestamp;
+use notify::{RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Reason};
+use crate::git::{self, Commit, Repository, Writer};
+use crate::reconcile::{Pass, Reconciler};
+
+/// What makes the controller look again.
+enum Event {
+    /// A branch of the repository moved.
+    Repository,
+    /// A file of the working tree was saved.
+    Saved,
+    /// Something of ours changed in a cluster.
+    Cluster,
+    /// A moment came: an expiry, or the next try after a failure.
+    Due,
+    /// It is time to stop.
+    Stop,
+}
+
+/// Events that come close together are one: a push writes several files.
+const QUIET: Duration = Duration::from_millis(40);
+/// The first wait after a failure; doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Even where nothing is due, the clock is looked at this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+/// Passes until it is told to stop. `saves` names a working tree whose saved files become commits. Every pass's outcome
+/// is told; a failure is tried again, with growing waits.
+pub async fn run(
+    mut reconciler: Reconciler,
+    saves: Option<PathBuf>,
+    clock: Option<Timestamp>,
+    mut tell: impl FnMut(Result<&Pass, &Error>),
+) -> Result<(), Error> {
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let _repository = watch(&[reconciler.repository().git_dir()], sender.clone(), is_reference, || Event::Repository)?;
+    let mut saved = saves.map(|root| Saved::new(root, reconciler.repository())).transpose()?;
+    let _saves = saved.as_ref().map(|saved| saved.watch(sender.clone())).transpose()?;
+    tokio::spawn(async move {
+        let _ = stop_signal().await;
+        let _ = sender.send(Event::Stop);
+    });
+    // A pinned clock stands still, for tests; else every pass asks anew.
+    let now = || clock.unwrap_or_else(Timestamp::now);
+    let mut wait = FIRST_WAIT;
+    loop {
+        let outcome = reconciler.watch_pass(now()).await;
+        tell(outcome.as_ref());
+        let sleep = match &outcome {
+            Ok(pass) if !pass.is_unfinished() => {
+                wait = FIRST_WAIT;
+                pass.next_due.map_or(LONGEST_SLEEP, |due| until(due, now()))
+            }
+            Err(error) if error.reason() == Reason::Conflict => Duration::ZERO,
+            _ => {
+                let this = wait;
+                wait = (wait * 2).min(LONGEST_WAIT);
+                this
+            }
+        };
+        loop {
+            match next(&mut events, &mut reconciler, sleep).await {
+                Event::Stop => return Ok(()),
+                Event::Saved => {
+                    if let Some(Err(error)) = saved.as_mut().map(|saved| saved.commit(now())) {
+                        tell(Err(&error));
+                    }
+                }
+                Event::Repository | Event::Cluster | Event::Due => break,
+            }
+        }
+    }
+}
+
+async fn next(events: &mut mpsc::UnboundedReceiver<Event>, reconciler: &mut Reconciler, sleep: Duration) -> Event {
+    let event = tokio::select! {
+        event = events.recv() => event.unwrap_or(Event::Stop),
+        () = reconciler.cluster_changed() => Event::Cluster,
+        () = tokio::time::sleep(sleep) => return Event::Due,
+    };
+    if !matches!(event, Event::Stop) {
+        tokio::time::sleep(QUIET).await;
+        while let Ok(more) = events.try_recv() {
+            match more {
+                Event::Stop => return Event::Stop,
+                Event::Saved => return Event::Saved,
+                _ => {}
+            }
+        }
+    }
+    event
+}
+
+fn until(due: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(now)).unwrap_or_default().min(LONGEST_SLEEP)
+}
+
+/// Watches folders and sends an event for each change that counts. Reading a file raises events too: they do not count.
+fn watch(
+    folders: &[&Path],
+    sender: mpsc::UnboundedSender<Event>,
+    counts: impl Fn(&Path) -> bool + Send + 'static,
+    event: impl Fn() -> Event + Send + 'static,
+) -> Result<notify::RecommendedWatcher, Error> {
+    let failed = |e: notify::Error| Error::usage(format!("files cannot be watched: {e}"), "raise fs.inotify.max_user_watches");
+    let mut watcher = notify::recommended_watcher(move |seen: notify::Result<notify::Event>| {
+        if seen.is_ok_and(|seen| !seen.kind.is_access() && seen.paths.iter().any(|path| counts(path))) {
+            let _ = sender.send(event());
+        }
+    })
+    .map_err(failed)?;
+    for folder in folders {
+        watcher.watch(folder, RecursiveMode::Recursive).map_err(failed)?;
+    }
+    Ok(watcher)
+}
+
+/// Whether a path of the git directory says where a branch is. The ledger and lock files come along with others.
+fn is_reference(path: &Path) -> bool {
+    let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+    !is_lock && (path.ends_with("packed-refs") || path.components().any(|part| part.as_os_str() == "refs"))
+}
+
+async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        outcome = tokio::signal::ctrl_c() => outcome,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// A working tree whose saved files become commits on the platform's default branch: what changed on disk since the last
+/// look, and nothing else, so that commits of others (a retirement) are not undone.
+struct Saved {
+    root: PathBuf,
+    bare: PathBuf,
+    seen: Snapshot,
+}
+
+impl Saved {
+    fn new(root: PathBuf, repository: &Repository) -> Result<Self, Error> {
+        let seen = git::working_tree(&root)?;
+        Ok(Self { root, bare: repository.path().to_owned(), seen })
+    }
+
+    fn watch(&self, sender: mpsc::UnboundedSender<Event>) -> Result<notify::RecommendedWatcher, Error> {
+        let folders: Vec<PathBuf> = git::FOLDERS.iter().map(|name| self.root.join(name)).filter(|path| path.is_dir()).collect();
+        let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+        watch(&folders, sender, |_| true, || Event::Saved)
+    }
+
+    /// Commits what was saved; the moved branch then is an event of its own.
+    fn commit(&mut self, now: Timestamp) -> Result<(), Error> {
+        let current = git::working_tree(&self.root)?;
+        let edits: Vec<(String, Option<Vec<u8>>)> = self
+            .seen
+            .changed_paths(&current)
+            .into_iter()
+            .map(|path| (path.to_owned(), current.get(path).and_then(|entry| entry.bytes()).map(<[u8]>::to_vec)))
+            .collect();
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<_> = edits.iter().map(|(path, _)| path.as_str()).collect();
+        let message = match paths.as_slice() {
+            [path] => format!("save: {path}\n"),
+            paths => format!("save: {} files\n\n{}\n", paths.len(), paths.join("\n")),
+        };
+        let tip = Repository::open(&self.bare)?.tip()?;
+        let commit = Commit { branch: &tip.branch, parent: Some(tip.revision), edits: &edits, message: &message, time: now };
+        Writer::open(&self.bare)?.commit(&commit)?;
+        self.seen = current;
+        Ok(())
+    }
+}

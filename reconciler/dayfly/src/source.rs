@@ -1,0 +1,135 @@
+//! What git says: the tip, what is approved, the history, and the verdicts that follow.
+
+use std::sync::Arc;
+
+use dayfly_core::digest::Revision;
+use dayfly_core::evaluate::{Desired, Evaluation, Evaluator};
+use dayfly_core::history::History;
+use dayfly_core::ledger::{Approvals, Verifier};
+use dayfly_core::platform::Platform;
+use dayfly_core::snapshot::Snapshot;
+use jiff::Timestamp;
+
+use crate::error::Error;
+use crate::git::{self, Repository, Tip};
+use crate::ledger;
+
+/// The folders whose content is that of the approved control revision, whatever the tip says.
+const CONTROL: [&str; 3] = ["environments/", "policies/", ".github/"];
+
+/// Reads one repository again and again; each time only what changed.
+pub struct Source {
+    repository: Repository,
+    verifier: Verifier,
+    evaluator: Evaluator,
+    history: History,
+    tip: Option<Loaded>,
+    approved: Option<Loaded>,
+}
+
+/// A commit that was read.
+#[derive(Clone)]
+struct Loaded {
+    snapshot: Arc<Snapshot>,
+    /// The platform, with the control folders of `control`.
+    platform: Arc<Platform>,
+    control: Revision,
+}
+
+/// What git says now.
+pub struct View {
+    /// The branch and its commit.
+    pub tip: Tip,
+    /// What the ledger approves.
+    pub approvals: Approvals,
+    /// The tip's platform under the approved environments and policies.
+    pub platform: Arc<Platform>,
+    /// Every app, judged.
+    pub evaluation: Evaluation,
+    /// Whether the tip's environments, policies or gate differ from the approved ones and wait for approval.
+    pub control_waits: bool,
+}
+
+impl Source {
+    /// A source that trusts records signed with that key.
+    pub fn new(repository: Repository, verifier: Verifier) -> Self {
+        Self { repository, verifier, evaluator: Evaluator::default(), history: History::default(), tip: None, approved: None }
+    }
+
+    /// The repository.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The default branch's history, as of the last [`Source::read`].
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Reads the tip of the default branch.
+    pub fn read(&mut self, now: Timestamp) -> Result<View, Error> {
+        let tip = self.repository.tip()?;
+        if self.repository.is_shallow()? {
+            return Err(git::Error::Shallow(self.repository.path().to_owned()).into());
+        }
+        let approvals = self.approvals()?;
+        self.read_history(tip.revision, &approvals, now)?;
+        let snapshot = match &self.tip {
+            Some(known) if known.snapshot.revision() == Some(tip.revision) => known.snapshot.clone(),
+            Some(known) => Arc::new(self.repository.snapshot_from(&known.snapshot, tip.revision)?),
+            None => Arc::new(self.repository.snapshot(tip.revision)?),
+        };
+        self.judge(tip, approvals, snapshot, now)
+    }
+
+    /// Judges files as if they were the tip, a working tree for instance. The history stays that of the default branch.
+    pub fn preview(&mut self, snapshot: Snapshot, now: Timestamp) -> Result<View, Error> {
+        let tip = self.repository.tip()?;
+        let approvals = self.approvals()?;
+        self.read_history(tip.revision, &approvals, now)?;
+        self.judge(tip, approvals, Arc::new(snapshot), now)
+    }
+
+    fn approvals(&self) -> Result<Approvals, Error> {
+        ledger::read(&self.repository, &self.verifier)?.ok_or_else(|| {
+            Error::refused(
+                format!("{}: nothing is approved yet by the key {}", self.repository.path().display(), self.verifier.id()),
+                "look at the platform, then approve it as it stands: dayfly adopt",
+            )
+        })
+    }
+
+    fn judge(&mut self, tip: Tip, approvals: Approvals, snapshot: Arc<Snapshot>, now: Timestamp) -> Result<View, Error> {
+        let approved = self.approved(&approvals)?;
+        let known = self.tip.take().filter(|known| known.control == approvals.control);
+        let platform = match &known {
+            Some(known) if Arc::ptr_eq(&known.snapshot, &snapshot) => known.platform.clone(),
+            _ => {
+                let under_control = snapshot.with_folders_of(&approved.snapshot, &CONTROL);
+                Arc::new(Platform::load(&under_control, known.as_ref().map(|known| &*known.platform)))
+            }
+        };
+        let control_waits = CONTROL.iter().any(|folder| snapshot.folder_digest(folder) != approved.snapshot.folder_digest(folder));
+        let evaluation = self.evaluator.evaluate(&Desired { tip: &platform, approved: Some(&approved.platform) }, now);
+        self.tip = Some(Loaded { snapshot, platform: platform.clone(), control: approvals.control });
+        Ok(View { tip, approvals, platform, evaluation, control_waits })
+    }
+
+    fn approved(&mut self, approvals: &Approvals) -> Result<Loaded, Error> {
+        match &self.approved {
+            Some(known) if known.control == approvals.control => Ok(known.clone()),
+            _ => {
+                let snapshot = Arc::new(self.repository.snapshot(approvals.baseline)?);
+                let platform = Arc::new(Platform::load(&snapshot, None));
+                let loaded = Loaded { snapshot, platform, control: approvals.control };
+                self.approved = Some(loaded.clone());
+                Ok(loaded)
+            }
+        }
+    }
+
+    fn read_history(&mut self, tip: Revision, approvals: &Approvals, now: Timestamp) -> Result<(), Error> {
+        let _ = (tip, approvals, now);
+        Ok(())
+    }
+}
