@@ -7,4 +7,5 @@
     reason = "a harness fails loudly and tells the terminal"
 )]
 
+pub mod conversation;
 pub mod oracle;
