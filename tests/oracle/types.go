@@ -11,10 +11,17 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 )
 
-// printOmitted writes, for each type of the API, the fields that are left out of JSON when they are zero:
-// the one thing that clients notice, and that OpenAPI doesn't say.
+// zeros says how a type's zero values are written: what clients notice, and OpenAPI doesn't say.
+type zeros struct {
+	// Omitted fields are left out of JSON when they are zero.
+	Omitted []string
+	// Nullable fields are lists and maps that are written as null when they are absent.
+	Nullable []string
+}
+
+// printOmitted writes the zeros of each type of the API.
 func printOmitted(to io.Writer) {
-	types := map[string][]string{}
+	types := map[string]zeros{}
 	for kind, goType := range legacyscheme.Scheme.AllKnownTypes() {
 		if kind.Version != runtime.APIVersionInternal {
 			visit(goType, types)
@@ -25,7 +32,7 @@ func printOmitted(to io.Writer) {
 	_ = encoder.Encode(types)
 }
 
-func visit(goType reflect.Type, types map[string][]string) {
+func visit(goType reflect.Type, types map[string]zeros) {
 	switch goType.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map:
 		visit(goType.Elem(), types)
@@ -34,26 +41,31 @@ func visit(goType reflect.Type, types map[string][]string) {
 		if _, visited := types[name]; visited {
 			return
 		}
-		types[name] = []string{}
-		types[name] = omitted(goType, types)
-		sort.Strings(types[name])
+		types[name] = zeros{}
+		found := zeros{}
+		omitted(goType, types, &found)
+		sort.Strings(found.Omitted)
+		sort.Strings(found.Nullable)
+		types[name] = found
 	}
 }
 
-func omitted(goType reflect.Type, types map[string][]string) []string {
-	fields := []string{}
+func omitted(goType reflect.Type, types map[string]zeros, found *zeros) {
 	for i := range goType.NumField() {
 		field := goType.Field(i)
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		kind := field.Type.Kind()
 		if name == "" && field.Anonymous && kind == reflect.Struct {
-			fields = append(fields, omitted(field.Type, types)...)
+			omitted(field.Type, types, found)
 			continue
 		}
-		if strings.Contains(options, "omit") && kind != reflect.Pointer && kind != reflect.Struct {
-			fields = append(fields, name)
+		omits := strings.Contains(options, "omit")
+		if omits && kind != reflect.Pointer && kind != reflect.Struct {
+			found.Omitted = append(found.Omitted, name)
+		}
+		if !omits && (kind == reflect.Slice || kind == reflect.Map) {
+			found.Nullable = append(found.Nullable, name)
 		}
 		visit(field.Type, types)
 	}
-	return fields
 }

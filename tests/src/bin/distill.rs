@@ -41,7 +41,7 @@ async fn main() {
     let client = oracle.client().await;
     let version = get(&client, "version").await["gitVersion"].clone();
     let output = oracle.command("api-types").output().unwrap();
-    let mut distiller = Distiller { omitted: serde_json::from_slice(&output.stdout).unwrap(), ..Default::default() };
+    let mut distiller = Distiller { zeros: serde_json::from_slice(&output.stdout).unwrap(), ..Default::default() };
     let mut groups = Vec::new();
     for path in GROUPS {
         distiller.learn(&get(&client, &format!("openapi/v3/{path}")).await);
@@ -65,14 +65,24 @@ fn write(version: &Value, resources: &[Value], types: &BTreeMap<String, Value>) 
     table
 }
 
+/// How the zero values of a type are written.
+#[derive(Clone, Default, serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Zeros {
+    /// The fields that are left out.
+    omitted: Option<BTreeSet<String>>,
+    /// The lists and maps that are written as null.
+    nullable: Option<BTreeSet<String>>,
+}
+
 #[derive(Default)]
 struct Distiller {
     /// All schemas of the published documents, by their full name.
     schemas: HashMap<String, Value>,
     /// The schema of each kind, by group, version and kind.
     kinds: HashMap<[String; 3], String>,
-    /// The fields of each type that are left out when zero.
-    omitted: HashMap<String, BTreeSet<String>>,
+    /// How the zero values of each type are written.
+    zeros: HashMap<String, Zeros>,
     /// The types that something refers to.
     wanted: BTreeSet<String>,
 }
@@ -150,10 +160,11 @@ impl Distiller {
 
     fn structure(&mut self, name: &str) -> Value {
         let schema = self.schemas[name].clone();
-        let omitted = self.omitted.get(name).cloned().unwrap_or_default();
+        let zeros = self.zeros.get(name).cloned().unwrap_or_default();
+        let listed = |names: &Option<BTreeSet<String>>, field: &str| names.as_ref().is_some_and(|n| n.contains(field));
         let mut fields = Map::new();
         for (field, property) in schema["properties"].as_object().unwrap() {
-            fields.insert(field.clone(), self.field(property, omitted.contains(field)));
+            fields.insert(field.clone(), self.field(property, listed(&zeros.omitted, field), listed(&zeros.nullable, field)));
         }
         fields.sort_keys();
         let mut structure = Map::from_iter([("fields".to_owned(), Value::Object(fields))]);
@@ -164,7 +175,7 @@ impl Distiller {
         Value::Object(structure)
     }
 
-    fn field(&mut self, property: &Value, omitted: bool) -> Value {
+    fn field(&mut self, property: &Value, omitted: bool, nullable: bool) -> Value {
         let expression = self.expression(property);
         let mut field = Map::from_iter([("type".to_owned(), expression.clone())]);
         for key in ["default", "enum"] {
@@ -172,6 +183,9 @@ impl Distiller {
         }
         if omitted {
             field.insert("omit".into(), json!(true));
+        }
+        if nullable {
+            field.insert("nullable".into(), json!(true));
         }
         if let Some(strategies) = property["x-kubernetes-patch-strategy"].as_str() {
             field.insert("strategy".into(), strategies.split(',').collect());
@@ -183,7 +197,8 @@ impl Distiller {
     fn expression(&mut self, property: &Value) -> Value {
         let reference = property["$ref"].as_str().or_else(|| property["allOf"][0]["$ref"].as_str());
         if let Some(reference) = reference {
-            return self.reference(reference.trim_start_matches("#/components/schemas/"), atomic(property));
+            let here = property["x-kubernetes-map-type"].as_str().map(|kind| kind == "atomic");
+            return self.reference(reference.trim_start_matches("#/components/schemas/"), here);
         }
         match (property["type"].as_str(), property["format"].as_str()) {
             (Some("string"), Some("byte")) => json!("bytes"),
@@ -211,7 +226,7 @@ impl Distiller {
         }
     }
 
-    fn reference(&mut self, name: &str, atomic_here: bool) -> Value {
+    fn reference(&mut self, name: &str, atomic_here: Option<bool>) -> Value {
         match name.rsplit('.').next() {
             Some("MicroTime") => return json!("microTime"),
             Some("Quantity") => return json!("quantity"),
@@ -223,7 +238,10 @@ impl Distiller {
         }
         self.wanted.insert(name.to_owned());
         let reference = format!("#{}", short(name));
-        if atomic_here && !atomic(&schema) { json!({"ref": reference, "atomic": true}) } else { json!(reference) }
+        match atomic_here.filter(|here| *here != atomic(&schema)) {
+            Some(here) => json!({"ref": reference, "atomic": here}),
+            None => json!(reference),
+        }
     }
 }
 

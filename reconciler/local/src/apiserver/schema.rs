@@ -12,16 +12,16 @@
 //! ```
 //!
 //! A field is a type expression, or `{"type": expression}` with any of `default`, `enum`, `omit` (the zero value is
-//! left out when an object is written), `nullable`, `strategy` (the patch strategies) and `key` (the patch merge key).
+//! left out when an object is written), `nullable` (an absent list is written as null), `strategy` (the patch strategies) and `key` (the patch merge key).
 //! A type expression is one of
 //! `"string" "integer" "number" "boolean" "intOrString" "quantity" "bytes" "time" "microTime" "any"`,
-//! `"#name"` for a named type, `{"ref": "#name", "atomic": true}` for a named type owned as a whole,
+//! `"#name"` for a named type, `{"ref": "#name", "atomic": true}` for a named type owned as a whole here (or not),
 //! `{"list": item}` with `"set": true` or `"keys": [...]` unless atomic, or `{"map": value}` with `"atomic": true`
 //! unless each entry has its own owner. A list key's default is the default of the item's field.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 /// Names a shape of a [`Schema`]; meaningless in another.
@@ -123,7 +123,7 @@ pub struct Struct {
     /// The name of the type, such as `core.v1.PodSpec`.
     pub name: String,
     /// Its fields.
-    pub fields: HashMap<String, Field>,
+    pub fields: BTreeMap<String, Field>,
     /// The fields that the published schema requires.
     pub required: Vec<String>,
     /// Whether it has one owner as a whole.
@@ -162,7 +162,7 @@ pub struct Field {
     pub default: Option<Value>,
     /// The only values it may have.
     pub allowed: Option<Vec<Value>>,
-    /// Whether null is kept.
+    /// Whether an absent value is written as null.
     pub nullable: bool,
     /// Whether the zero value (empty, `0`, `false`) is left out when the object is written.
     pub omit_zero: bool,
@@ -295,7 +295,7 @@ impl Schema {
         let table: Table = serde_json::from_slice(bytes)?;
         let mut names: Vec<&String> = table.types.keys().collect();
         names.sort();
-        let mut builder = Builder { shapes: Vec::new(), names: HashMap::new(), atomic: Vec::new(), keyed: Vec::new() };
+        let mut builder = Builder { shapes: Vec::new(), names: HashMap::new(), copies: Vec::new(), keyed: Vec::new() };
         for (name, shape) in SCALARS {
             builder.reserve(name.to_owned(), shape);
         }
@@ -344,6 +344,11 @@ impl Schema {
         self.names.get(&format!("#{name}")).copied()
     }
 
+    /// The shape of anything.
+    pub fn any(&self) -> TypeId {
+        TypeId(SCALARS.len() as u32 - 1)
+    }
+
     /// The shape an id stands for.
     pub fn get(&self, id: TypeId) -> &Shape {
         &self.shapes[id.0 as usize]
@@ -371,8 +376,8 @@ impl Schema {
 struct Builder {
     shapes: Vec<Shape>,
     names: HashMap<String, TypeId>,
-    /// Structs that are owned as a whole at one place of use: (copy, original).
-    atomic: Vec<(TypeId, TypeId)>,
+    /// Structs that are atomic or not at one place of use, unlike elsewhere: (copy, original, atomic).
+    copies: Vec<(TypeId, TypeId, bool)>,
     /// Lists whose keys wait for their defaults.
     keyed: Vec<TypeId>,
 }
@@ -395,12 +400,11 @@ impl Builder {
 
     fn define(&mut self, name: String, raw: RawStruct) -> Result<(), SchemaError> {
         let id = self.named(&format!("#{name}"))?;
-        let mut fields = HashMap::with_capacity(raw.fields.len());
+        let mut fields = BTreeMap::new();
         for (key, value) in raw.fields {
             fields.insert(key, self.field(value)?);
         }
-        self.shapes[id.0 as usize] =
-            Shape::Struct(Struct { name, fields, required: raw.required, atomic: raw.atomic });
+        self.shapes[id.0 as usize] = Shape::Struct(Struct { name, fields, required: raw.required, atomic: raw.atomic });
         Ok(())
     }
 
@@ -423,11 +427,10 @@ impl Builder {
     fn expression(&mut self, raw: RawType) -> Result<TypeId, SchemaError> {
         match raw {
             RawType::Name(name) => self.named(&name),
-            RawType::Ref { r#ref, atomic: false } => self.named(&r#ref),
-            RawType::Ref { r#ref, atomic: true } => {
+            RawType::Ref { r#ref, atomic } => {
                 let original = self.named(&r#ref)?;
                 let copy = self.push(Shape::Any);
-                self.atomic.push((copy, original));
+                self.copies.push((copy, original, atomic));
                 Ok(copy)
             }
             RawType::Map { map, atomic } => {
@@ -451,17 +454,16 @@ impl Builder {
 
     /// Fills in what needs all types: the copies of structs, and the defaults of list keys.
     fn finish(&mut self) {
-        for (copy, original) in std::mem::take(&mut self.atomic) {
+        for (copy, original, atomic) in std::mem::take(&mut self.copies) {
             let mut shape = self.shapes[original.0 as usize].clone();
             if let Shape::Struct(shape) = &mut shape {
-                shape.atomic = true;
+                shape.atomic = atomic;
             }
             self.shapes[copy.0 as usize] = shape;
         }
         for id in std::mem::take(&mut self.keyed) {
             let Shape::List(mut list) = self.shapes[id.0 as usize].clone() else { continue };
-            if let (ListKind::Map { keys }, Shape::Struct(item)) =
-                (&mut list.kind, &self.shapes[list.items.0 as usize])
+            if let (ListKind::Map { keys }, Shape::Struct(item)) = (&mut list.kind, &self.shapes[list.items.0 as usize])
             {
                 for (key, default) in keys {
                     let field = item.fields.get(key).and_then(|f| f.default.clone());
