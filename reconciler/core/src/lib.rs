@@ -5,7 +5,9 @@ pub mod diagnostic;
 
 pub mod diff;
 pub mod digest;
+pub mod edit;
 pub mod health;
+pub mod history;
 pub mod inventory;
 pub mod kinds;
 pub mod ledger;

@@ -309,9 +309,13 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     fn placed(&mut self, key: Option<Position>, event: Event<'t>, span: &Span) -> Result<Value, YamlError> {
         if let Some(places) = &mut self.places {
-            let value = position(&span.start);
             let bytes = span.start.byte_offset().unwrap_or(0)..span.end.byte_offset().unwrap_or(0);
-            places.insert(self.path.clone(), Place { key: key.unwrap_or(value), value, bytes });
+            let here = position(&span.start);
+            let key = key.unwrap_or(here);
+            // A value that is absent stands where its key does.
+            let nothing = bytes.is_empty() && matches!(event, Event::Scalar(..));
+            let value = if nothing { key } else { here };
+            places.insert(self.path.clone(), Place { key, value, bytes });
         }
         self.value(event, span)
     }

@@ -220,6 +220,7 @@ fn parameters_are_judged_by_the_template_in_plain_words() {
     assert_eq!(parameter("titel: x"), "11:16: spec.parameters.titel: is an unknown field");
     assert_eq!(parameter("style: brigth"), "11:23: spec.parameters.style: \"brigth\" is not one of plain and bright");
     assert_eq!(parameter("title: null"), "11:23: spec.parameters.title: has no value, and must be text");
+    assert_eq!(added("purpose:"), "11:3: spec.purpose: has no value, and must be one line of text");
     for literal in ["{{ app }}", "x\\nkind: Role"] {
         let text = APP.to_owned() + &format!("  parameters: {{title: \"{literal}\"}}\n");
         let instance = with(&[("apps/survey/app.yaml", &text)]).instance(&name("survey")).unwrap();
@@ -419,4 +420,70 @@ fn what_did_not_change_is_shared_with_the_load_before() {
     let same = |platform: &Platform| platform.apps[&name("survey")].get().unwrap().clone();
     assert!(Arc::ptr_eq(&same(&first), &same(&next)));
     assert!(next.instance(&name("poll")).is_ok());
+}
+
+/// The files of the sample that ships.
+fn sample() -> Snapshot {
+    fn walk(folder: &std::path::Path, root: &std::path::Path, files: &mut Vec<(String, Vec<u8>)>) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => walk(&path, root, files),
+                false => files
+                    .push((path.strip_prefix(root).unwrap().to_str().unwrap().into(), std::fs::read(path).unwrap())),
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    for folder in ["apps", "catalog", "environments", "policies"] {
+        walk(&root.join(folder), &root, &mut files);
+    }
+    Snapshot::from_texts(files)
+}
+
+#[test]
+fn the_sample_that_ships_is_sound() {
+    let platform = Platform::load(&sample(), None);
+    assert_eq!(platform.findings().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
+    for app in platform.apps.keys() {
+        assert_eq!(wrong(&platform, app.as_str()), Vec::<String>::new());
+    }
+    assert!(platform.apps.len() > 3);
+}
+
+/// How long ten thousand apps take; `cargo test --release -- --ignored ten_thousand --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn ten_thousand_apps() {
+    let apps = (0..10_000).map(|n| {
+        let text = APP.replace("name: survey", &format!("name: app-{n}")) + "  parameters: {title: Hello}\n";
+        (format!("apps/app-{n}/app.yaml"), text)
+    });
+    let snapshot = Snapshot::from_texts(files().into_iter().filter(|(path, _)| !path.starts_with("apps/")).chain(apps));
+    let timed = |what: &str, from: std::time::Instant| println!("{what}: {:?} an app", from.elapsed() / 10_000);
+    let start = std::time::Instant::now();
+    let platform = Platform::load(&snapshot, None);
+    timed("load", start);
+    let start = std::time::Instant::now();
+    assert!(platform.apps.keys().all(|app| platform.instance(app).is_ok()));
+    timed("instance", start);
+    let next = snapshot.patched(None, [("apps/app-7/x".to_owned(), Some(Entry::file(b"x".as_slice())))]);
+    let start = std::time::Instant::now();
+    let again = Platform::load(&next, Some(&platform));
+    timed("load again", start);
+    assert_eq!(again.apps.len(), 10_000);
+    let text = APP.to_owned() + "  parameters: {title: Hello}\n";
+    let start = std::time::Instant::now();
+    (0..10_000).for_each(|_| drop(crate::yaml::document(text.as_bytes(), crate::yaml::MANIFEST).unwrap()));
+    timed("yaml with places", start);
+    let start = std::time::Instant::now();
+    (0..10_000).for_each(|_| drop(crate::yaml::objects(&text, crate::yaml::OBJECTS).unwrap()));
+    timed("yaml", start);
+    let start = std::time::Instant::now();
+    (0..10_000).for_each(|_| drop(serde_yaml::from_str::<serde_yaml::Value>(&text).unwrap()));
+    timed("serde_yaml", start);
+    let start = std::time::Instant::now();
+    (0..10_000).for_each(|_| drop(serde_saphyr::from_str::<Value>(&text).unwrap()));
+    timed("serde-saphyr", start);
 }
