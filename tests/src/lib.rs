@@ -9,3 +9,4 @@
 
 pub mod conversation;
 pub mod oracle;
+mod pods;

@@ -12,6 +12,9 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
+use tokio::task::JoinHandle;
+
+use crate::pods;
 
 /// How long a server may take until it is ready; a cold, busy machine needs a while.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,6 +29,7 @@ const P256_PUBLIC_KEY: [u8; 26] =
 /// `setup-envtest` downloads another.
 pub struct Oracle {
     processes: Vec<Process>,
+    pods: Option<JoinHandle<()>>,
     assets: PathBuf,
     directory: TempDir,
     /// Keeps the port ours from choosing it until the end: the API server shares it.
@@ -35,12 +39,13 @@ pub struct Oracle {
 struct Process(Child);
 
 impl Oracle {
-    /// Starts a whole control plane: controllers run, but there is no node and no scheduler.
+    /// Starts a whole control plane with one node, on which every pod is ready at once.
     ///
     /// None without `KUBEBUILDER_ASSETS`, after saying so; where `CI` is set that is a failure instead.
     pub async fn start() -> Option<Self> {
         let mut oracle = Self::start_without_controllers().await?;
         oracle.start_controllers();
+        oracle.pods = Some(tokio::spawn(pods::run(oracle.client().await)));
         Some(oracle)
     }
 
@@ -55,7 +60,7 @@ impl Oracle {
         port.set_reuseport(true).unwrap();
         port.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let directory = tempfile::Builder::new().prefix("oracle-").tempdir().unwrap();
-        let mut oracle = Self { processes: Vec::new(), assets: assets.into(), directory, port };
+        let mut oracle = Self { processes: Vec::new(), pods: None, assets: assets.into(), directory, port };
         oracle.write_credentials();
         oracle.start_etcd();
         oracle.start_apiserver().await;
@@ -203,6 +208,7 @@ impl Oracle {
 
 impl Drop for Oracle {
     fn drop(&mut self) {
+        self.pods.iter().for_each(JoinHandle::abort);
         while self.processes.pop().is_some() {}
     }
 }
