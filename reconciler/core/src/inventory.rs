@@ -88,7 +88,7 @@ impl Entry {
 /// What of the last complete pass the inventory remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LastPass {
-    /// The commit whose render is live.
+    /// The first commit that renders what is live.
     pub revision: Option<Revision>,
     /// The digest of everything that was rendered.
     pub rendered: Option<Digest>,
@@ -200,9 +200,13 @@ impl Inventory {
         self.entries.remove(key).is_some()
     }
 
-    /// Records a complete pass. True if that changed anything.
+    /// Records a complete pass. True if that changed anything: a later commit that renders the same does not.
     pub fn passed(&mut self, last: LastPass) -> bool {
-        std::mem::replace(&mut self.last, last.clone()) != last
+        let same = self.last.rendered == last.rendered && self.last.expires == last.expires;
+        if !same {
+            self.last = last;
+        }
+        !same
     }
 
     /// The ConfigMap that stores it.

@@ -15,6 +15,9 @@ pub enum Wave {
     Route,
 }
 
+/// The waves in the order in which they are applied.
+pub const WAVES: [Wave; 4] = [Wave::Ground, Wave::Config, Wave::Workload, Wave::Route];
+
 /// A kind, as the API server addresses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {

@@ -232,6 +232,7 @@ pub struct Plan {
     behind: usize,
     gates: BTreeMap<Wave, Vec<ObjectKey>>,
     force: bool,
+    removal: bool,
 }
 
 impl Plan {
@@ -281,6 +282,11 @@ impl Plan {
         self.gates.get(&wave).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether everything of the scope is to go.
+    pub fn is_removal(&self) -> bool {
+        self.removal
+    }
+
     /// Whether our own objects are taken back from managers that changed our fields.
     pub fn force(&self) -> bool {
         self.force
@@ -319,7 +325,9 @@ fn in_waves(changes: &[Change]) -> impl Iterator<Item = (Wave, &[Change])> {
 
 /// The plan that removes everything an instance has. Only for instances whose deletion in git is certain.
 pub fn plan_removal(inventory: &Inventory, observed: &Observed) -> Plan {
-    plan_objects(inventory, &[], observed, Drift::Repair)
+    let mut plan = plan_objects(inventory, &[], observed, Drift::Repair);
+    plan.removal = true;
+    plan
 }
 
 /// The plan for these objects; the caller vouches that they were admitted.
@@ -354,6 +362,7 @@ fn empty(scope: &Scope, drift: Drift) -> Plan {
         behind: 0,
         gates: BTreeMap::new(),
         force: drift == Drift::Repair,
+        removal: false,
     }
 }
 
@@ -410,8 +419,7 @@ impl Planner<'_> {
     fn owned(&mut self, object: &Object, entry: &Entry, live: &Live) {
         let key = object.key();
         if live.deleting {
-            let why = if let Health::Terminating(why) = &live.health { why.to_string() } else { "it is ending".into() };
-            self.note(key, Held::Terminating(why));
+            self.note(key, Held::Terminating(ending(live)));
         } else if live.opt_out.reconcile || OptOut::of(object.value()).reconcile {
             self.note(key, Held::ReconcileDisabled);
         } else if entry.applied != Some(object.digest()) {
@@ -441,9 +449,13 @@ impl Planner<'_> {
             Seen::Unknown => self.note(key, Held::Unknown),
             Seen::Absent => self.plan.forgets.push(key.clone()),
             Seen::Live(live) if !entry.claims(live, self.inventory.scope()) => self.plan.forgets.push(key.clone()),
+            Seen::Live(live) if live.deleting => self.note(key, Held::Terminating(ending(live))),
             Seen::Live(live) if live.opt_out.reconcile => self.note(key, Held::ReconcileDisabled),
             Seen::Live(live) if live.opt_out.prune => self.note(key, Held::PruneDisabled),
             Seen::Live(live) if !live.labeled => self.note(key, Held::Unlabeled),
+            Seen::Live(_) if self.is_ending(key.namespace.as_deref()) => {
+                self.note(key, Held::Terminating("its namespace is being deleted".into()));
+            }
             Seen::Live(live) => self.plan.deletes.push(Change {
                 action: Action::Delete,
                 reason: Reason::Removed,
@@ -453,6 +465,14 @@ impl Planner<'_> {
                 verify: false,
             }),
         }
+    }
+
+    /// Whether a namespace is on its way out, with everything in it.
+    fn is_ending(&self, namespace: Option<&str>) -> bool {
+        let Some(namespace) = namespace else { return false };
+        let key =
+            ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: namespace.to_owned() };
+        matches!(self.observed.get(&key), Seen::Live(live) if live.deleting)
     }
 
     fn finish(mut self) -> Plan {
@@ -472,7 +492,7 @@ impl Planner<'_> {
     /// Takes back the deletion of a namespace in which something is kept, or that holds what another scope manages.
     fn keep_shelters(&mut self) {
         let mut kept: BTreeMap<String, ObjectKey> = BTreeMap::new();
-        for note in &self.plan.notes {
+        for note in self.plan.notes.iter().filter(|note| !matches!(note.held, Held::Terminating(_))) {
             kept.extend(note.key.namespace.clone().map(|namespace| (namespace, note.key.clone())));
         }
         let going: BTreeSet<_> = self.plan.deleted_namespaces().map(str::to_owned).collect();
@@ -497,6 +517,11 @@ impl Planner<'_> {
             self.note(&change.key, Held::Shelters(kept[&change.key.name].clone()));
         }
     }
+}
+
+/// Why something that is being deleted is still there.
+fn ending(live: &Live) -> String {
+    if let Health::Terminating(why) = &live.health { why.to_string() } else { "it is ending".into() }
 }
 
 /// What else goes with the namespaces that a plan deletes: what lives there and is no change of the plan. `contents` is

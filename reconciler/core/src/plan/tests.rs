@@ -307,11 +307,21 @@ fn an_object_that_is_being_deleted_is_waited_for() {
 }
 
 #[test]
+fn a_removal_under_way_is_not_asked_for_again() {
+    let mut world = World::of(&whole("1"));
+    world.edit(&whole("1")[0], |live| live.deleting = true);
+    let plan = plan_removal(&world.inventory, &world.observed);
+    assert!(plan.is_empty() && plan.is_removal());
+    assert!(plan.notes().iter().all(|note| matches!(note.held, Held::Terminating(_))));
+    assert_eq!(plan.notes().len(), 4);
+}
+
+#[test]
 fn recording_the_same_pass_twice_changes_nothing() {
     let mut world = World::of(&[]);
     let pass = LastPass { expires: Some("soon".into()), ..LastPass::default() };
     assert!(world.inventory.passed(pass.clone()));
-    assert!(!world.inventory.passed(pass));
+    assert!(!world.inventory.passed(LastPass { revision: Some([1; 20].into()), ..pass }));
 }
 
 /// Sets of config maps and deployments, each with one of a few names and values.

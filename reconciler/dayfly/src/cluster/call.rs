@@ -1,0 +1,454 @@
+//! The one place where a cluster is called: every call is counted, numbered, limited, retried and explained here.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use dayfly_core::kinds::Kind;
+use dayfly_core::observed::FIELD_MANAGER;
+use futures::{Stream, StreamExt as _};
+use http::{HeaderMap, Method};
+use kube::client::Body;
+use kube::core::WatchEvent;
+use serde_json::Value;
+
+use super::Cluster;
+use super::error::{ClusterError, Fact, classify};
+use super::limit::Pressure;
+
+/// Attempts at one call before it is given up.
+const ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long one attempt may take; an API server gives its webhooks 30 s at most.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads one object.
+    Get,
+    /// Reads a page of objects.
+    List,
+    /// Opens a stream of changes.
+    Watch,
+    /// Creates by POST.
+    Create,
+    /// Replaces by PUT.
+    Update,
+    /// Server-side apply.
+    Apply,
+    /// Deletes.
+    Delete,
+}
+
+/// A call as the fault callback sees it.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    /// Its number, from 1, over all clusters that share the counter.
+    pub number: u64,
+    /// The cluster.
+    pub cluster: &'a str,
+    /// What it does.
+    pub verb: Verb,
+    /// The path of the URL.
+    pub path: &'a str,
+    /// Whether it changes something.
+    pub writes: bool,
+}
+
+/// When the fault callback is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the request is sent.
+    Before,
+    /// After the answer arrived, before anybody sees it.
+    After,
+}
+
+/// Asked before and after every call; an error makes the call fail as if the process had been stopped there.
+pub type Fault = Arc<dyn Fn(&Call<'_>, Moment) -> Result<(), Fact> + Send + Sync>;
+
+/// Counts and numbers the calls of all clusters that share it.
+#[derive(Clone, Default)]
+pub struct Calls(Arc<Counters>);
+
+#[derive(Default)]
+struct Counters {
+    reads: AtomicU64,
+    writes: AtomicU64,
+    fault: Option<Fault>,
+}
+
+impl Calls {
+    /// With a callback around every call, for tests of crashes.
+    pub fn with_fault(fault: Fault) -> Self {
+        Self(Arc::new(Counters { fault: Some(fault), ..Counters::default() }))
+    }
+
+    /// Calls that changed nothing, dry runs and watches among them.
+    pub fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::Relaxed)
+    }
+
+    /// Calls that could change something.
+    pub fn writes(&self) -> u64 {
+        self.0.writes.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, writes: bool) -> u64 {
+        let counter = if writes { &self.0.writes } else { &self.0.reads };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.reads() + self.writes()
+    }
+
+    fn ask(&self, call: &Call<'_>, moment: Moment) -> Result<(), Fact> {
+        self.0.fault.as_ref().map_or(Ok(()), |fault| fault(call, moment))
+    }
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Calls({} reads, {} writes)", self.reads(), self.writes())
+    }
+}
+
+/// A request to the API of a kind.
+#[derive(Clone)]
+pub(super) struct Request {
+    verb: Verb,
+    kind: &'static Kind,
+    namespace: Option<String>,
+    name: Option<String>,
+    query: Vec<(&'static str, String)>,
+    body: Option<Value>,
+    accept: &'static str,
+}
+
+impl Request {
+    fn new(verb: Verb, kind: &'static Kind, namespace: Option<&str>, name: Option<&str>) -> Self {
+        Self {
+            verb,
+            kind,
+            namespace: namespace.filter(|_| kind.namespaced).map(str::to_owned),
+            name: name.map(str::to_owned),
+            query: vec![],
+            body: None,
+            accept: "application/json",
+        }
+    }
+
+    pub(super) fn get(kind: &'static Kind, namespace: Option<&str>, name: &str) -> Self {
+        Self::new(Verb::Get, kind, namespace, Some(name))
+    }
+
+    pub(super) fn list(kind: &'static Kind, namespace: Option<&str>) -> Self {
+        Self::new(Verb::List, kind, namespace, None)
+    }
+
+    pub(super) fn watch(kind: &'static Kind) -> Self {
+        Self::new(Verb::Watch, kind, None, None).with("watch", "true")
+    }
+
+    pub(super) fn apply(kind: &'static Kind, namespace: Option<&str>, name: &str, object: &Value) -> Self {
+        let request = Self::new(Verb::Apply, kind, namespace, Some(name)).body(object.clone());
+        request.with("fieldManager", FIELD_MANAGER).with("fieldValidation", "Strict")
+    }
+
+    pub(super) fn create(kind: &'static Kind, namespace: Option<&str>, object: Value) -> Self {
+        Self::new(Verb::Create, kind, namespace, None).body(object).with("fieldManager", FIELD_MANAGER)
+    }
+
+    pub(super) fn update(kind: &'static Kind, namespace: Option<&str>, name: &str, object: Value) -> Self {
+        Self::new(Verb::Update, kind, namespace, Some(name)).body(object).with("fieldManager", FIELD_MANAGER)
+    }
+
+    pub(super) fn delete(kind: &'static Kind, namespace: Option<&str>, name: &str, options: Value) -> Self {
+        Self::new(Verb::Delete, kind, namespace, Some(name)).body(options)
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// Asks for metadata alone: values of secrets never travel.
+    pub(super) fn metadata_only(mut self) -> Self {
+        self.accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+        self
+    }
+
+    fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    pub(super) fn rbac_verb(&self) -> &'static str {
+        self.verb.rbac()
+    }
+
+    /// Whether the call is about a namespace itself.
+    pub(super) fn is_namespace(&self) -> bool {
+        self.kind.kind == "Namespace"
+    }
+
+    /// The resource as RBAC calls it, `deployments.apps`.
+    pub(super) fn resource(&self) -> String {
+        if self.kind.group.is_empty() {
+            self.kind.plural.to_owned()
+        } else {
+            format!("{}.{}", self.kind.plural, self.kind.group)
+        }
+    }
+
+    fn subject(&self) -> String {
+        let kind = if self.kind.group.is_empty() {
+            self.kind.kind.to_owned()
+        } else {
+            format!("{}/{}", self.kind.group, self.kind.kind)
+        };
+        let parts = [Some(kind), self.namespace.clone(), self.name.clone()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+    }
+
+    /// The version that the object is written in decides the path; else the one of the table.
+    fn path(&self) -> String {
+        let group = self.kind.group;
+        let version = match self.body.as_ref().and_then(|body| body["apiVersion"].as_str()) {
+            Some(written) if self.verb != Verb::Delete => written.rsplit('/').next().unwrap_or(self.kind.version),
+            _ => self.kind.version,
+        };
+        let mut path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        if let Some(namespace) = &self.namespace {
+            path.push_str(&format!("/namespaces/{namespace}"));
+        }
+        path.push_str(&format!("/{}", self.kind.plural));
+        if let Some(name) = &self.name {
+            path.push_str(&format!("/{name}"));
+        }
+        path
+    }
+
+    fn uri(&self) -> String {
+        let mut uri = self.path();
+        for (index, (name, value)) in self.query.iter().enumerate() {
+            uri.push(if index == 0 { '?' } else { '&' });
+            uri.push_str(&format!("{name}={}", escaped(value)));
+        }
+        uri
+    }
+
+    fn writes(&self) -> bool {
+        let dry = self.query.iter().any(|(name, _)| *name == "dryRun");
+        !dry && matches!(self.verb, Verb::Create | Verb::Update | Verb::Apply | Verb::Delete)
+    }
+
+    fn to_http(&self) -> Result<http::Request<Vec<u8>>, Fact> {
+        let (method, content) = match self.verb {
+            Verb::Get | Verb::List | Verb::Watch => (Method::GET, "application/json"),
+            Verb::Create => (Method::POST, "application/json"),
+            Verb::Update => (Method::PUT, "application/json"),
+            Verb::Apply => (Method::PATCH, "application/apply-patch+yaml"),
+            Verb::Delete => (Method::DELETE, "application/json"),
+        };
+        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
+        http::Request::builder()
+            .method(method)
+            .uri(self.uri())
+            .header(http::header::ACCEPT, self.accept)
+            .header(http::header::CONTENT_TYPE, content)
+            .body(body.into_bytes())
+            .map_err(|error| Fact::Invalid(error.to_string()))
+    }
+}
+
+/// Percent-encodes everything but unreserved characters (RFC 3986).
+fn escaped(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte.into()),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
+/// What an API server answered to a call that it carried out.
+pub(super) struct Answer {
+    /// 201 where something was created.
+    pub(super) status: u16,
+    /// The JSON body.
+    pub(super) body: Value,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Done(Answer),
+    Refused { status: u16, body: Value, pause: Option<Duration> },
+    Lost(String),
+}
+
+impl Cluster {
+    /// Calls the API server, again and again while that may help.
+    pub(super) async fn call(&self, request: Request) -> Result<Answer, ClusterError> {
+        let error = |fact| self.error(request.subject(), fact);
+        for attempt in 1.. {
+            let (fact, pause) = match self.attempt(&request).await.map_err(error)? {
+                Attempt::Done(answer) => return Ok(answer),
+                Attempt::Refused { status, body, pause } => {
+                    let fact = classify(&request, status, &body, attempt);
+                    if !matches!(status, 429 | 500 | 502 | 503 | 504) {
+                        return Err(error(fact));
+                    }
+                    (fact, pause)
+                }
+                Attempt::Lost(why) => (Fact::Unreachable(why), None),
+            };
+            if attempt >= ATTEMPTS {
+                return Err(error(fact));
+            }
+            let pause = pause.unwrap_or_else(|| self.backoff(attempt));
+            if pause > PATIENCE {
+                return Err(error(fact));
+            }
+            tracing::debug!(cluster = self.name(), path = request.path(), attempt, ?pause, %fact, "calling again");
+            tokio::time::sleep(pause).await;
+        }
+        Err(error(Fact::Stopped))
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Attempt, Fact> {
+        let permit = self.limiter().enter().await;
+        let started = Instant::now();
+        let result = self.send(request).await;
+        let pressure = match &result {
+            Ok(Attempt::Refused { status: 429 | 503, .. }) => Pressure::Overload,
+            Ok(Attempt::Done(_)) if request.verb != Verb::List => Pressure::Answered(started.elapsed()),
+            _ => Pressure::None,
+        };
+        self.limiter().leave(permit, pressure);
+        result
+    }
+
+    async fn send(&self, request: &Request) -> Result<Attempt, Fact> {
+        let path = request.path();
+        let call = self.number(request, &path)?;
+        let http = request.to_http()?.map(Body::from);
+        let exchange = async {
+            let response = self.client().send(http).await.map_err(cause)?;
+            let (parts, body) = response.into_parts();
+            Ok::<_, String>((parts.status.as_u16(), parts.headers, body.collect_bytes().await.map_err(cause)?))
+        };
+        let answer = tokio::time::timeout(PATIENCE, exchange).await;
+        self.calls().ask(&call, Moment::After)?;
+        let (status, headers, bytes) = match answer {
+            Err(_) => return Ok(Attempt::Lost(format!("no answer within {} s", PATIENCE.as_secs()))),
+            Ok(Err(why)) => return Ok(Attempt::Lost(why)),
+            Ok(Ok(answer)) => answer,
+        };
+        let parsed = serde_json::from_slice(&bytes);
+        if !(200..300).contains(&status) {
+            let text = || serde_json::json!({"message": String::from_utf8_lossy(&bytes).trim()});
+            let body = parsed.unwrap_or_else(|_| text());
+            let pause = retry_after(&headers, &body);
+            return Ok(Attempt::Refused { status, body, pause });
+        }
+        let body =
+            parsed.map_err(|error| Fact::Server { status, message: format!("its answer is no JSON: {error}") })?;
+        Ok(Attempt::Done(Answer { status, body }))
+    }
+
+    fn number<'a>(&'a self, request: &Request, path: &'a str) -> Result<Call<'a>, Fact> {
+        let writes = request.writes();
+        let number = self.calls().count(writes);
+        let call = Call { number, cluster: self.name(), verb: request.verb, path, writes };
+        tracing::debug!(number, cluster = call.cluster, verb = ?call.verb, path, "call");
+        self.calls().ask(&call, Moment::Before)?;
+        Ok(call)
+    }
+
+    /// Opens a watch. It holds no place in the limiter: it lasts, and costs the server little.
+    pub(super) async fn stream(
+        &self,
+        request: Request,
+    ) -> Result<impl Stream<Item = Result<WatchEvent<Value>, Fact>> + use<>, ClusterError> {
+        let error = |fact| self.error(request.subject(), fact);
+        let path = request.path();
+        let call = self.number(&request, &path).map_err(error)?;
+        let opened = self.client().request_events::<Value>(request.to_http().map_err(error)?).await;
+        self.calls().ask(&call, Moment::After).map_err(error)?;
+        let refused = |failure| match failure {
+            kube::Error::Api(status) => {
+                let body = serde_json::to_value(&*status).unwrap_or_default();
+                classify(&request, status.code, &body, 1)
+            }
+            other => Fact::Unreachable(cause(other)),
+        };
+        let stream = opened.map_err(|failure| error(refused(failure)))?;
+        Ok(stream.map(|event| {
+            event.map_err(|failure| match failure {
+                kube::Error::Api(status) if status.code == 410 => Fact::Moved(status.message.clone()),
+                other => Fact::Unreachable(cause(other)),
+            })
+        }))
+    }
+
+    /// A pause that doubles, of which a random half is taken off, so that many callers don't come back at once.
+    pub(super) fn backoff(&self, attempt: u32) -> Duration {
+        let pause = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(8)).min(LONGEST_PAUSE);
+        let random = RandomState::new().hash_one(attempt) as f64 / u64::MAX as f64;
+        pause.mul_f64(0.5 + random / 2.0)
+    }
+
+    pub(super) fn error(&self, subject: impl Into<String>, fact: Fact) -> ClusterError {
+        ClusterError { cluster: self.name().to_owned(), subject: subject.into(), fact }
+    }
+}
+
+fn retry_after(headers: &HeaderMap, body: &Value) -> Option<Duration> {
+    let header = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    header.or_else(|| body.pointer("/details/retryAfterSeconds")?.as_u64()).map(Duration::from_secs)
+}
+
+/// The innermost cause says what happened (`Connection refused`); what is around it says only where.
+fn cause(error: kube::Error) -> String {
+    let mut innermost: &dyn std::error::Error = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dayfly_core::kinds;
+    use serde_json::json;
+
+    #[test]
+    fn requests_have_the_paths_of_the_kubernetes_api() {
+        let deployment = kinds::find("apps", "Deployment").unwrap();
+        let namespace = kinds::find("", "Namespace").unwrap();
+        let apply = Request::apply(deployment, Some("survey"), "web", &json!({"apiVersion": "apps/v1"}));
+        assert_eq!(
+            apply.uri(),
+            "/apis/apps/v1/namespaces/survey/deployments/web?fieldManager=dayfly&fieldValidation=Strict"
+        );
+        assert!(apply.writes() && !apply.with("dryRun", "All").writes());
+        assert_eq!(Request::get(namespace, Some("ignored"), "survey").uri(), "/api/v1/namespaces/survey");
+        let list = Request::list(deployment, None).with("labelSelector", "a/b=c,d");
+        assert_eq!(list.uri(), "/apis/apps/v1/deployments?labelSelector=a%2Fb%3Dc%2Cd");
+    }
+
+    #[test]
+    fn retry_after_is_read_from_the_header_or_the_status() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(retry_after(&headers, &json!({})), None);
+        let told = json!({"details": {"retryAfterSeconds": 3}});
+        assert_eq!(retry_after(&headers, &told), Some(Duration::from_secs(3)));
+        headers.insert(http::header::RETRY_AFTER, "2".parse().unwrap());
+        assert_eq!(retry_after(&headers, &told), Some(Duration::from_secs(2)));
+    }
+}

@@ -1,0 +1,142 @@
+//! The write door to a cluster: what is live is observed here, and a plan is carried out here.
+
+mod apply;
+mod call;
+mod error;
+mod health;
+mod inventory;
+mod limit;
+mod observe;
+mod preview;
+mod prune;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
+use std::time::Duration;
+
+use dayfly_core::observed::Observed;
+use dayfly_core::platform::environment;
+use kube::Client;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use tokio::task::AbortHandle;
+
+pub use apply::{ChangeSet, Done, Failure, Limits};
+pub use call::{Call, Calls, Fault, Moment, Verb};
+pub use error::{ClusterError, Fact};
+pub use preview::Preview;
+
+use limit::Limiter;
+use observe::Store;
+
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A cluster that Dayfly observes and writes to. Clones share everything; the watches end with the last of them.
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+    watches: Arc<Watches>,
+}
+
+/// The tasks that watch. They hold the cluster without holding this, so dropping it ends them.
+#[derive(Default)]
+struct Watches(Mutex<Vec<AbortHandle>>);
+
+impl Drop for Watches {
+    fn drop(&mut self) {
+        let tasks = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+struct Inner {
+    name: String,
+    client: Client,
+    calls: Calls,
+    limiter: Limiter,
+    store: Arc<Store>,
+}
+
+impl Cluster {
+    /// Prepares to talk to the cluster of an environment. Nothing is called yet.
+    pub async fn connect(
+        target: &environment::Cluster,
+        kubeconfig: Option<&Path>,
+        calls: Calls,
+    ) -> Result<Self, ClusterError> {
+        let name = match target {
+            environment::Cluster::Context(context) => context.clone(),
+            environment::Cluster::InCluster => "in-cluster".to_owned(),
+        };
+        let unusable = |why: String| ClusterError {
+            cluster: name.clone(),
+            subject: "connection".into(),
+            fact: Fact::NotConfigured(why),
+        };
+        let mut config = match target {
+            environment::Cluster::InCluster => Config::incluster().map_err(|error| unusable(error.to_string()))?,
+            environment::Cluster::Context(context) => {
+                from_kubeconfig(context, kubeconfig).await.map_err(|error| unusable(error.to_string()))?
+            }
+        };
+        // Retries are ours: bounded, counted, and never of what must not be sent twice.
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECT_PATIENCE);
+        let client = Client::try_from(config).map_err(|error| unusable(error.to_string()))?;
+        Ok(Self::with_client(name, client, calls))
+    }
+
+    /// A cluster behind a client that stands already.
+    pub fn with_client(name: impl Into<String>, client: Client, calls: Calls) -> Self {
+        let store = Arc::new(Store::new());
+        let inner = Inner { name: name.into(), client, calls, limiter: Limiter::new(), store };
+        Self { inner: Arc::new(inner), watches: Arc::default() }
+    }
+
+    /// The kubeconfig context, or `in-cluster`.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The calls that were made, here and on all clusters that share the counter.
+    pub fn calls(&self) -> &Calls {
+        &self.inner.calls
+    }
+
+    /// How many calls may run at once now.
+    pub fn concurrency(&self) -> usize {
+        self.inner.limiter.limit()
+    }
+
+    /// What is known of the cluster. Hold it only while planning: the watches wait.
+    pub fn observed(&self) -> RwLockReadGuard<'_, Observed> {
+        self.inner.store.observed()
+    }
+
+    fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    fn limiter(&self) -> &Limiter {
+        &self.inner.limiter
+    }
+
+    fn store(&self) -> &Arc<Store> {
+        &self.inner.store
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cluster({})", self.name())
+    }
+}
+
+async fn from_kubeconfig(context: &str, file: Option<&Path>) -> Result<Config, kube::config::KubeconfigError> {
+    let kubeconfig = match file {
+        Some(path) => Kubeconfig::read_from(path)?,
+        None => Kubeconfig::read()?,
+    };
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    Config::from_custom_kubeconfig(kubeconfig, &options).await
+}
