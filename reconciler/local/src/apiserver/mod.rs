@@ -1,6 +1,9 @@
 //! A Kubernetes-compatible API on loopback.
 
 pub mod canonical;
+pub mod merge;
+pub mod names;
 pub mod quantity;
 pub mod schema;
+pub mod select;
 pub mod ssa;

@@ -1,0 +1,127 @@
+//! JSON Patch (RFC 6902).
+
+use super::PatchError;
+use serde_json::Value;
+
+/// Carries out a list of operations, all or none.
+pub fn json_patch(live: &Value, patch: &Value) -> Result<Value, PatchError> {
+    let operations =
+        patch.as_array().ok_or_else(|| PatchError::Malformed("a JSON patch is a list of operations".to_owned()))?;
+    operations.iter().try_fold(live.clone(), carry_out)
+}
+
+fn carry_out(mut object: Value, operation: &Value) -> Result<Value, PatchError> {
+    let text = |name: &str| {
+        let missing = || PatchError::Malformed(format!("the operation {operation} has no {name}"));
+        operation.get(name).and_then(Value::as_str).ok_or_else(missing)
+    };
+    let value = || {
+        let missing = || PatchError::Malformed(format!("the operation {operation} has no value"));
+        operation.get("value").cloned().ok_or_else(missing)
+    };
+    let path = text("path")?;
+    match text("op")? {
+        "add" => add(&mut object, path, value()?)?,
+        "remove" => {
+            remove(&mut object, path)?;
+        }
+        "replace" => *object.pointer_mut(path).ok_or_else(|| missing(path))? = value()?,
+        "move" => {
+            let moved = remove(&mut object, text("from")?)?;
+            add(&mut object, path, moved)?;
+        }
+        "copy" => {
+            let from = text("from")?;
+            let copy = object.pointer(from).cloned().ok_or_else(|| missing(from))?;
+            add(&mut object, path, copy)?;
+        }
+        "test" => {
+            let (found, expected) = (object.pointer(path), value()?);
+            if found.unwrap_or(&Value::Null) != &expected {
+                return Err(PatchError::NotApplicable(format!("testing value {path} failed")));
+            }
+        }
+        other => return Err(PatchError::Malformed(format!("unexpected kind of operation: {other}"))),
+    }
+    Ok(object)
+}
+
+fn missing(path: &str) -> PatchError {
+    PatchError::NotApplicable(format!("the path {path} is not there"))
+}
+
+/// The place that a path ends in, and the name or number within it.
+fn parent<'a>(object: &'a mut Value, path: &str) -> Result<(&'a mut Value, String), PatchError> {
+    let (parent, last) = path.rsplit_once('/').ok_or_else(|| missing(path))?;
+    let parent = object.pointer_mut(parent).ok_or_else(|| missing(path))?;
+    Ok((parent, last.replace("~1", "/").replace("~0", "~")))
+}
+
+fn add(object: &mut Value, path: &str, value: Value) -> Result<(), PatchError> {
+    if path.is_empty() {
+        *object = value;
+        return Ok(());
+    }
+    match parent(object, path)? {
+        (Value::Object(map), name) => {
+            map.insert(name, value);
+            Ok(())
+        }
+        (Value::Array(items), place) => {
+            let place = if place == "-" { Some(items.len()) } else { place.parse().ok() };
+            let place = place.filter(|place| *place <= items.len()).ok_or_else(|| missing(path))?;
+            items.insert(place, value);
+            Ok(())
+        }
+        _ => Err(missing(path)),
+    }
+}
+
+fn remove(object: &mut Value, path: &str) -> Result<Value, PatchError> {
+    let removed = match parent(object, path)? {
+        (Value::Object(map), name) => map.shift_remove(&name),
+        (Value::Array(items), place) => {
+            place.parse().ok().filter(|place: &usize| *place < items.len()).map(|place| items.remove(place))
+        }
+        _ => None,
+    };
+    removed.ok_or_else(|| missing(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn operations_are_carried_out_in_order() {
+        let live = json!({"a/b": 1, "list": [1, 2]});
+        let patch = json!([
+            {"op": "test", "path": "/a~1b", "value": 1},
+            {"op": "add", "path": "/list/0", "value": 0},
+            {"op": "add", "path": "/list/-", "value": 3},
+            {"op": "move", "from": "/a~1b", "path": "/c"},
+            {"op": "copy", "from": "/list/1", "path": "/d"},
+            {"op": "remove", "path": "/list/1"},
+            {"op": "replace", "path": "/list/0", "value": "zero"}
+        ]);
+        assert_eq!(json_patch(&live, &patch), Ok(json!({"list": ["zero", 2, 3], "c": 1, "d": 1})));
+    }
+
+    #[test]
+    fn what_does_not_fit_changes_nothing() {
+        for operation in [
+            json!({"op": "remove", "path": "/none"}),
+            json!({"op": "replace", "path": "/none", "value": 1}),
+            json!({"op": "test", "path": "/a", "value": 2}),
+            json!({"op": "add", "path": "/list/9", "value": 2}),
+            json!({"op": "add", "path": "/none/b", "value": 2}),
+        ] {
+            let outcome = json_patch(&json!({"a": 1, "list": []}), &json!([operation]));
+            assert!(matches!(outcome, Err(PatchError::NotApplicable(_))), "{operation}");
+        }
+        for patch in [json!({}), json!([{"op": "add", "path": "/a"}]), json!([{"op": "twist", "path": "/a"}])] {
+            assert!(matches!(json_patch(&json!({}), &patch), Err(PatchError::Malformed(_))), "{patch}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Label and field selectors, as queries of the API carry them.
+
+use serde_json::{Map, Value};
+
+/// A label selector: all its requirements must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelSelector(Vec<Requirement>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    test: Test,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    Exists,
+    Absent,
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Above(i64),
+    Below(i64),
+}
+
+/// A field selector: all its requirements must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldSelector(Vec<(String, bool, String)>);
+
+/// The selector cannot be read, or names a field that nothing selects by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SelectorError(String);
+
+impl LabelSelector {
+    /// Reads `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`; the empty text selects everything.
+    pub fn parse(text: &str) -> Result<Self, SelectorError> {
+        let requirements = split_outside_brackets(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
+        requirements.map(requirement).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether the labels are selected.
+    pub fn matches(&self, labels: &Map<String, Value>) -> bool {
+        self.0.iter().all(|requirement| {
+            let value = labels.get(&requirement.key).and_then(Value::as_str);
+            let number = || value.and_then(|value| value.parse::<i64>().ok());
+            match &requirement.test {
+                Test::Exists => value.is_some(),
+                Test::Absent => value.is_none(),
+                Test::In(values) => value.is_some_and(|value| values.iter().any(|v| v == value)),
+                Test::NotIn(values) => value.is_none_or(|value| values.iter().all(|v| v != value)),
+                Test::Above(bound) => number().is_some_and(|number| number > *bound),
+                Test::Below(bound) => number().is_some_and(|number| number < *bound),
+            }
+        })
+    }
+}
+
+fn split_outside_brackets(text: &str) -> Vec<&str> {
+    let mut depth = 0usize;
+    text.split(|c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+    .collect()
+}
+
+fn requirement(text: &str) -> Result<Requirement, SelectorError> {
+    let made = |key: &str, test: Test| {
+        let key = key.trim();
+        if is_key(key) {
+            Ok(Requirement { key: key.to_owned(), test })
+        } else {
+            Err(SelectorError(format!("unable to parse requirement: <nil>: Invalid value: {key:?}: not a label key")))
+        }
+    };
+    if let Some(key) = text.strip_prefix('!') {
+        return made(key, Test::Absent);
+    }
+    if let Some((key, values)) = text.split_once('(') {
+        let (key, operator) = key.trim().rsplit_once(char::is_whitespace).unwrap_or((key.trim(), ""));
+        let values = values.strip_suffix(')').ok_or_else(|| {
+            SelectorError("unable to parse requirement: found '', expected: ',', ')' or identifier".to_owned())
+        })?;
+        let values = values.split(',').map(|value| checked(value.trim())).collect::<Result<_, _>>()?;
+        return match operator {
+            "in" => made(key, Test::In(values)),
+            "notin" => made(key, Test::NotIn(values)),
+            other => Err(SelectorError(format!("unable to parse requirement: found '{other}', expected: in, notin"))),
+        };
+    }
+    for (operator, negative) in [("!=", true), ("==", false), ("=", false)] {
+        if let Some((key, value)) = text.split_once(operator) {
+            let values = vec![checked(value.trim())?];
+            return made(key, if negative { Test::NotIn(values) } else { Test::In(values) });
+        }
+    }
+    for (operator, test) in [('>', Test::Above as fn(i64) -> Test), ('<', Test::Below)] {
+        if let Some((key, bound)) = text.split_once(operator) {
+            let bound = bound.trim().parse().map_err(|_| {
+                SelectorError(format!(
+                    "unable to parse requirement: {:?}: for 'Gt', 'Lt' operators, the value must be an integer",
+                    bound.trim()
+                ))
+            })?;
+            return made(key, test(bound));
+        }
+    }
+    made(text, Test::Exists)
+}
+
+fn checked(value: &str) -> Result<String, SelectorError> {
+    if super::names::label_value(value).is_none() {
+        return Ok(value.to_owned());
+    }
+    Err(SelectorError(format!("unable to parse requirement: values[0]: Invalid value: {value:?}: not a label value")))
+}
+
+fn is_key(key: &str) -> bool {
+    super::names::qualified(key).is_empty()
+}
+
+/// The fields besides name and namespace that a kind can be selected by, by the kind's plural name and group.
+const SELECTABLE: [(&str, &[&str]); 10] = [
+    (
+        "pods",
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+    ),
+    ("nodes", &["spec.unschedulable"]),
+    ("namespaces", &["status.phase"]),
+    ("secrets", &["type"]),
+    ("services", &["spec.clusterIP", "spec.type"]),
+    ("replicationcontrollers", &["status.replicas"]),
+    ("replicasets.apps", &["status.replicas"]),
+    ("jobs.batch", &["status.successful"]),
+    ("events", EVENT),
+    ("events.events.k8s.io", EVENT),
+];
+
+const EVENT: &[&str] = &[
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+];
+
+impl FieldSelector {
+    /// Reads `a=b,c!=d`; the empty text selects everything.
+    pub fn parse(text: &str) -> Result<Self, SelectorError> {
+        let parts = text.split(',').filter(|part| !part.is_empty());
+        let read = parts.map(|part| {
+            for (operator, equal) in [("!=", false), ("==", true), ("=", true)] {
+                if let Some((field, value)) = part.split_once(operator) {
+                    return Ok((field.to_owned(), equal, value.to_owned()));
+                }
+            }
+            Err(SelectorError(format!("invalid selector: '{part}'; can't understand '{part}'")))
+        });
+        read.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Refuses fields that a kind cannot be selected by. `key` is `plural.group`, or `plural` in the core group.
+    pub fn check(&self, key: &str, namespaced: bool) -> Result<(), SelectorError> {
+        let more = SELECTABLE.iter().find(|(kind, _)| *kind == key).map_or(&[][..], |(_, fields)| fields);
+        let mut known = vec!["metadata.name"];
+        known.extend(namespaced.then_some("metadata.namespace"));
+        match self.0.iter().find(|(field, ..)| !known.contains(&field.as_str()) && !more.contains(&field.as_str())) {
+            None => Ok(()),
+            Some((field, ..)) if more.is_empty() => {
+                let known: Vec<_> = known.iter().map(|field| format!("{field:?}")).collect();
+                Err(SelectorError(format!("{field:?} is not a known field selector: only {}", known.join(", "))))
+            }
+            Some((field, ..)) => Err(SelectorError(format!("field label not supported: {field}"))),
+        }
+    }
+
+    /// Whether an object is selected. A field that is absent equals the empty text.
+    pub fn matches(&self, object: &Value) -> bool {
+        self.0.iter().all(|(field, equal, value)| (shown(object, field) == *value) == *equal)
+    }
+
+    /// The name that every selected object has, if the selector asks for one.
+    pub fn name(&self) -> Option<&str> {
+        self.0.iter().find(|(field, equal, _)| *equal && field == "metadata.name").map(|(.., value)| value.as_str())
+    }
+}
+
+fn shown(object: &Value, field: &str) -> String {
+    let at = |path: &str| path.split('.').try_fold(object, |value, name| value.get(name));
+    let found = match field {
+        "status.successful" => at("status.succeeded"),
+        "source" => at("source.component").or_else(|| at("reportingComponent")),
+        _ => at(field).or_else(|| at(&field.replacen("involvedObject", "regarding", 1))),
+    };
+    match (field, found) {
+        (_, Some(Value::String(text))) => text.clone(),
+        ("spec.hostNetwork" | "spec.unschedulable", None) => "false".to_owned(),
+        ("status.replicas" | "status.successful", None) => "0".to_owned(),
+        (_, None | Some(Value::Null)) => String::new(),
+        (_, Some(other)) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_kind_of_label_requirement_is_understood() {
+        let labels = json!({"app": "web", "tier": "1", "example.com/x": ""});
+        let labels = labels.as_object().unwrap();
+        for (selector, selected) in [
+            ("", true),
+            ("app=web", true),
+            ("app==web,tier!=2", true),
+            ("app!=web", false),
+            ("none!=x", true),
+            ("app in (a, web),tier", true),
+            ("app notin (a,web)", false),
+            ("none notin (a)", true),
+            ("!app", false),
+            ("!none,example.com/x", true),
+            ("example.com/x=", true),
+            ("tier>0,tier<2", true),
+            ("tier>1", false),
+        ] {
+            assert_eq!(LabelSelector::parse(selector).unwrap().matches(labels), selected, "{selector}");
+        }
+        for wrong in ["a in (", "a of (b)", "a b", "=b", "a=b c", "a>b"] {
+            assert!(LabelSelector::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn fields_are_compared_as_text_and_only_known_ones() {
+        let pod = json!({"metadata": {"name": "a"}, "spec": {"nodeName": "n"}, "status": {"phase": "Running"}});
+        let matches = |text: &str| FieldSelector::parse(text).unwrap().matches(&pod);
+        assert!(matches("metadata.name=a,spec.nodeName==n,status.phase!=Failed,spec.hostNetwork=false"));
+        assert!(!matches("spec.nodeName="));
+        let check = |key: &str, text: &str| FieldSelector::parse(text).unwrap().check(key, true);
+        assert!(check("pods", "status.phase=x").is_ok());
+        assert_eq!(
+            check("configmaps", "data.x=1").unwrap_err().to_string(),
+            "\"data.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        );
+        assert_eq!(check("pods", "x=1").unwrap_err().to_string(), "field label not supported: x");
+        assert_eq!(FieldSelector::parse("metadata.name=a").unwrap().name(), Some("a"));
+        assert!(FieldSelector::parse("x").is_err());
+    }
+}
