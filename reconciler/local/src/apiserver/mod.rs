@@ -1,6 +1,7 @@
 //! A Kubernetes-compatible API on loopback.
 
 pub mod canonical;
+pub mod defaults;
 pub mod merge;
 pub mod names;
 pub mod quantity;
