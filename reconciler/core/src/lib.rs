@@ -1,6 +1,7 @@
 //! The reconciler's pure heart: what should run, and what to do about it, as functions of files, history and now.
 #![deny(missing_docs)]
 
+pub mod cost;
 pub mod diagnostic;
 
 pub mod diff;
@@ -16,9 +17,11 @@ pub mod object;
 pub mod observed;
 pub mod plan;
 pub mod platform;
+pub mod quantity;
 pub mod render;
 pub mod schema;
 pub mod snapshot;
+pub mod workload;
 pub mod yaml;
 
 #[cfg(test)]
