@@ -157,7 +157,8 @@ mod tests {
     #[test]
     fn requests_are_the_least_and_limits_the_most() {
         let container = container(json!({"cpu": "100m", "memory": "512Mi"}), json!({"cpu": 1, "memory": "1Gi"}));
-        let deployment = object("Deployment", json!({"replicas": 2, "template": {"spec": {"containers": [container]}}}));
+        let deployment =
+            object("Deployment", json!({"replicas": 2, "template": {"spec": {"containers": [container]}}}));
         // 2 x 730 x (0.1 x 0.1 + 0.5 x 0.01), and 2 x 730 x (1 x 0.1 + 1 x 0.01)
         assert_eq!(cost(vec![deployment]), (21.9, 160.6));
     }
@@ -199,6 +200,9 @@ mod tests {
         let rests = object("Deployment", json!({"replicas": 0, "template": template}));
         let claim = object("PersistentVolumeClaim", json!({"resources": {"requests": {"storage": "10Gi"}}}));
         assert_eq!(cost(vec![rests, claim]), (5.0, 5.0));
-        assert_eq!(cost(vec![object("CronJob", json!({"jobTemplate": {"spec": {"template": template}}}))]), (0.0, 73.0));
+        assert_eq!(
+            cost(vec![object("CronJob", json!({"jobTemplate": {"spec": {"template": template}}}))]),
+            (0.0, 73.0)
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Platforms for unit tests: a small one in memory, and the one that ships.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -15,7 +16,8 @@ use crate::platform::environment::{
 };
 use crate::platform::naming::Names;
 use crate::platform::template::{Engine, Template, TemplateStatus};
-use crate::platform::{Instance, Spans};
+use crate::platform::{Instance, Platform, Spans};
+use crate::snapshot::{Entry, Snapshot};
 
 /// An environment `sandbox` with these files in `resources/` (names are made paths).
 pub fn environment(resources: &[(&str, &str)]) -> Environment {
@@ -113,6 +115,28 @@ pub fn instance(template: Template, environment: Environment, parameters: Value)
         parameters,
         runtime: "container".into(),
         warnings: [].into(),
+    }
+}
+
+/// The platform that ships with the program.
+pub fn shipped() -> Platform {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    for folder in ["apps", "catalog", "environments", "policies"] {
+        collect(&root, &root.join(folder), &mut files);
+    }
+    Platform::load(&Snapshot::new(None, files), None)
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, Entry)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            files.push((name, Entry::file(std::fs::read(path).unwrap())));
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod object;
 pub mod observed;
 pub mod plan;
 pub mod platform;
+pub mod policy;
 pub mod quantity;
 pub mod render;
 pub mod schema;

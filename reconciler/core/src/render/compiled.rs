@@ -295,7 +295,7 @@ pub fn context(instance: &Instance, with_files: bool) -> (Context, usize) {
     context.insert("tier", instance.key.tier.as_str());
     context.insert("namespace", &instance.namespace);
     context.insert("host", &instance.host);
-    context.insert("runtime", &app.runtime.as_ref().or_else(|| template.runtimes.first()));
+    context.insert("runtime", &instance.runtime);
     context.insert("suspend", &app.suspend);
     context.insert("connectors", &app.connectors);
     context.insert("secrets", &template.secrets);

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixtures::{environment, instance, template};
+use crate::fixtures::{environment, instance, shipped, template};
 
 /// Renders one template file `a.yaml` with these parameters, of which each is declared.
 fn one(text: &str, parameters: Value) -> Result<Manifests, Vec<String>> {
@@ -224,4 +224,27 @@ fn rendering_is_a_function_of_its_inputs() {
     let again = || one(DEPLOYMENT, json!({"a": 1})).unwrap();
     assert_eq!(again().digest, again().digest);
     assert_ne!(again().digest, one(&DEPLOYMENT.replace("replicas: 2", "replicas: 3"), json!({"a": 1})).unwrap().digest);
+}
+
+#[test]
+fn the_platform_that_ships_renders() {
+    let platform = shipped();
+    assert_eq!(platform.findings().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(platform.apps.len(), 6);
+    for app in platform.apps.keys() {
+        let instance = platform.instance(app).unwrap();
+        let manifests = render(&instance).unwrap_or_else(|found| panic!("{found:#?}"));
+        let kinds: Vec<_> = manifests.objects.iter().map(|object| object.key().kind.as_str()).collect();
+        assert_eq!(kinds[0], "Namespace", "{app}");
+        assert!(
+            ["Deployment", "Service", "Ingress", "ResourceQuota", "NetworkPolicy"]
+                .iter()
+                .all(|kind| kinds.contains(kind))
+        );
+        let rests = manifests.objects.iter().any(|object| object.value()["spec"]["replicas"] == 0);
+        assert_eq!(rests, app.as_str() == "event-signup");
+    }
+    for environment in platform.environments.values() {
+        render_shared(environment.get().unwrap()).unwrap();
+    }
 }
