@@ -12,6 +12,7 @@ pub mod history;
 pub mod inventory;
 pub mod kinds;
 pub mod ledger;
+pub mod lifecycle;
 pub mod names;
 pub mod object;
 pub mod observed;

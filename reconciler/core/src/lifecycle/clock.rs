@@ -1,0 +1,45 @@
+//! Doubt about the clock: after a jump nothing is retired until the clock has run steadily for a while.
+//!
+//! The rule. Whoever runs passes calls [`Clock::tick`] at least every half hour and keeps the result, over restarts too.
+//! A step backward by more than five minutes or forward by more than an hour is a jump. After a jump the clock is in doubt
+//! for six hours of steady running: time enough for a time server, or a person who reads the message, to put it right. A
+//! program that was merely off for long pays the same six hours once, and expired apps live that much longer. A clock that
+//! is behind, and always was, only delays. A time that a person states (`--now`) is not doubted: pass no clock.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+const BACKWARD: SignedDuration = SignedDuration::from_mins(5);
+const FORWARD: SignedDuration = SignedDuration::from_hours(1);
+const STEADY: SignedDuration = SignedDuration::from_hours(6);
+
+/// What was seen of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Clock {
+    last: Timestamp,
+    /// The last jump: where it led, and by how many seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jump: Option<(Timestamp, i64)>,
+}
+
+impl Clock {
+    /// The clock after one more look at it; the first look sees no jump.
+    pub fn tick(before: Option<Self>, now: Timestamp) -> Self {
+        let Some(before) = before else { return Self { last: now, jump: None } };
+        let step = now.duration_since(before.last);
+        let steady = before.jump.filter(|(since, _)| now.duration_since(*since) < STEADY);
+        let jump = if step > FORWARD || step < -BACKWARD { Some((now, step.as_secs())) } else { steady };
+        Self { last: now, jump }
+    }
+
+    /// Why the clock is in doubt, if it is.
+    pub fn doubt(&self) -> Option<String> {
+        let (since, seconds) = self.jump?;
+        let direction = if seconds < 0 { "back" } else { "ahead" };
+        let minutes = seconds.abs() / 60;
+        let size = if minutes < 120 { format!("{minutes} minutes") } else { format!("{} hours", minutes / 60) };
+        let until = since.checked_add(STEADY).unwrap_or(since);
+        Some(format!("the clock jumped {size} {direction}, to {since}: nothing is retired before {until}"))
+    }
+}

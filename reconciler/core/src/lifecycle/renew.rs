@@ -1,0 +1,100 @@
+//! Renewal: an app's time counts anew, never beyond its tier's longest life.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::expiry::{Expiry, Reason, day, expiry};
+use super::{Action, Proposal, Situation, branch, set_field, subject};
+use crate::diagnostic::Diagnostic;
+use crate::history::Life;
+use crate::names::AppName;
+use crate::platform::app::Lifetime;
+use crate::platform::{App, Environment, Platform, duration_text};
+use crate::snapshot::Snapshot;
+
+/// The proposal to renew an app. With a `ttl` its time counts from today (`spec.renewed`); with `expires` the date moves
+/// `by` this long, a day by day count. Refused where nothing would be gained.
+pub fn renew(
+    platform: &Platform,
+    snapshot: &Snapshot,
+    situation: &Situation<'_>,
+    name: &AppName,
+    by: Option<SignedDuration>,
+) -> Result<Proposal, Diagnostic> {
+    let (app, environment) = subject(platform, name)?;
+    let before = situation.expiry(app, environment);
+    let now = situation.now;
+    let renewed = Life { start: now, ..situation.life(name) };
+    let refuse = |field: &str, message: String, help: String| {
+        let refusal = Diagnostic::error("renew/refused", &*app.spans.path, format!("{field}: {message}"));
+        Err(refusal.at(app.spans.position(field)).about(name).help(help))
+    };
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let (field, value, wanted) = match (app.lifetime, by) {
+        (Lifetime::Ttl(_), _) => ("spec.renewed", today.to_string(), app.as_ref().clone()),
+        (Lifetime::Until(_), None) => {
+            let help = "Say by how much, such as 7d, or write a later date.".to_owned();
+            return refuse("spec.expires", "is a date, and a date is not renewed".into(), help);
+        }
+        (Lifetime::Until(at), Some(by)) => {
+            let later = at.checked_add(by).unwrap_or(at);
+            ("spec.expires", moment_text(later), App { lifetime: Lifetime::Until(later), ..app.as_ref().clone() })
+        }
+    };
+    let after = expiry(&wanted, environment, &renewed, situation.baseline, now);
+    if field == "spec.renewed" && app.renewed == Some(today) {
+        let message = format!("{name} was renewed today already, and ends on {}", day(before.at));
+        return refuse(field, message, "Renew it again on another day.".into());
+    }
+    if after.at <= before.at {
+        return refuse(field, no_gain(name, environment, &before), help(&before));
+    }
+    let edit = set_field(snapshot, name, field, Value::String(value), &["ttl", "expires"])?;
+    Ok(Proposal {
+        action: Action::Renew,
+        apps: vec![name.clone()],
+        tier: app.tier.clone(),
+        by: environment.changes,
+        branch: branch(Action::Renew, name, &app.tier),
+        edits: vec![edit],
+        title: format!("{name}: renew until {}", day(after.at)),
+        body: format!(
+            "{name} of {} would end on {}; renewed it ends on {} by {}.",
+            app.owner,
+            day(before.at),
+            day(after.at),
+            after.reason
+        ),
+        labels: vec![],
+        reason: format!("renewed until {}", day(after.at)),
+    })
+}
+
+/// A moment as manifests write it: the end of a day as that day, another as a time.
+fn moment_text(at: Timestamp) -> String {
+    let last_second = at.checked_sub(SignedDuration::from_secs(1)).unwrap_or(at);
+    if day(last_second) == day(at) { at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() } else { day(last_second) }
+}
+
+fn no_gain(name: &AppName, environment: &Environment, before: &Expiry) -> String {
+    match &before.reason {
+        Reason::MaxLifetime { max, born } => format!(
+            "{name} was born on {} and {} lets no app live longer than {}, so it ends on {} whatever is renewed",
+            day(*born),
+            environment.tier,
+            duration_text(*max),
+            day(before.at)
+        ),
+        _ => format!("renewing {name} gains nothing: it ends on {} by {}", day(before.at), before.reason),
+    }
+}
+
+fn help(before: &Expiry) -> String {
+    match before.reason {
+        Reason::MaxLifetime { .. } => {
+            "Promote it to a tier that keeps apps longer, or let it go and make a new one.".into()
+        }
+        _ => "Let it run until then.".into(),
+    }
+}

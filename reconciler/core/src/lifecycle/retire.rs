@@ -1,0 +1,202 @@
+//! Retirement: whose time is up goes, as far as the tier's budget for surprises allows.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::expiry::{Expiry, day};
+use super::{Action, Clock, FileEdit, Proposal, Situation, branch, subject};
+use crate::diagnostic::Diagnostic;
+use crate::names::{AppName, InstanceKey, TierName};
+use crate::platform::environment::{Changes, Environment};
+use crate::platform::{App, Platform, duration_text};
+
+/// From this many apps on, a tier's `maxPercent` applies.
+const PERCENT_FROM: usize = 10;
+
+/// When an app's end was first told, so that it is no surprise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// The tier it was told for.
+    pub tier: TierName,
+    /// The end that was told.
+    pub expires: Timestamp,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The ends that were told.
+pub type Announcements = BTreeMap<AppName, Announcement>;
+
+/// What is to be retired, and what is not although it is due.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetirePlan {
+    /// One proposal a tier.
+    pub proposals: Vec<Proposal>,
+    /// Tiers where more is due unannounced than the budget allows.
+    pub refused: Vec<Refused>,
+    /// Apps whose retirement still waits for a pull request after the grace: they run no longer, and lose their routes.
+    pub overdue: Vec<InstanceKey>,
+    /// Why nothing is retired at all, where the clock is in doubt.
+    pub doubt: Option<String>,
+}
+
+/// A budget that stops a retirement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The tier.
+    pub tier: TierName,
+    /// The apps that are due and stay.
+    pub apps: Vec<AppName>,
+    /// The fact, in words.
+    pub message: String,
+}
+
+impl Refused {
+    /// The same as a finding about the environment.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let path = format!("environments/{}/environment.yaml", self.tier);
+        let help = "`dayfly retire APP --confirm` retires an app; those announced for `retire.grace` go by themselves.";
+        Diagnostic::error("retire/budget", path, self.message.clone()).help(help)
+    }
+}
+
+/// An app whose time is up.
+struct Due<'p> {
+    app: &'p App,
+    expiry: Expiry,
+    announced: bool,
+}
+
+/// What is due for retirement now. The clock's doubt stops everything; a tier's budget stops what nobody was told.
+pub fn due(
+    platform: &Platform,
+    situation: &Situation<'_>,
+    announced: &Announcements,
+    clock: Option<&Clock>,
+) -> RetirePlan {
+    let mut plan = RetirePlan { doubt: clock.and_then(Clock::doubt), ..RetirePlan::default() };
+    if plan.doubt.is_some() {
+        return plan;
+    }
+    for (tier, environment) in &platform.environments {
+        let Some(environment) = environment.get() else { continue };
+        let apps: Vec<_> =
+            platform.apps.values().filter_map(|item| item.get()).filter(|app| app.tier == *tier).collect();
+        let due: Vec<_> = apps.iter().filter_map(|app| is_due(app, environment, situation, announced)).collect();
+        let surprises = due.iter().filter(|due| !due.announced).count();
+        let refusal = over_budget(environment, surprises, apps.len());
+        let (going, staying): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.announced || refusal.is_none());
+        if let Some(message) = refusal {
+            let apps = staying.iter().map(|due| due.app.name.clone()).collect();
+            plan.refused.push(Refused { tier: tier.clone(), apps, message });
+        }
+        plan.overdue.extend(overdue(environment, &going, situation.now));
+        plan.proposals.extend(proposal(environment, &going));
+    }
+    plan
+}
+
+/// The announcements after this pass: every app within its tier's longest reminder or the grace of its end, told since now
+/// unless the same or an earlier end was told before.
+pub fn announce(platform: &Platform, situation: &Situation<'_>, before: &Announcements) -> Announcements {
+    let ending = platform.apps.keys().filter_map(|name| {
+        let (app, environment) = subject(platform, name).ok()?;
+        let expires = situation.expiry(app, environment).at;
+        let window = environment.ttl.remind.iter().copied().fold(environment.retire.grace, jiff::SignedDuration::max);
+        if expires.duration_since(situation.now) > window {
+            return None;
+        }
+        let told = before.get(name).filter(|told| told.tier == app.tier && told.expires <= expires);
+        let since = told.map_or(situation.now, |told| told.since);
+        Some((name.clone(), Announcement { tier: app.tier.clone(), expires, since }))
+    });
+    ending.collect()
+}
+
+/// The proposal to retire one app now, whatever its time: a person asked for it.
+pub fn retire(platform: &Platform, name: &AppName, reason: &str) -> Result<Proposal, Diagnostic> {
+    let (app, environment) = subject(platform, name)?;
+    Ok(Proposal {
+        action: Action::Retire,
+        apps: vec![name.clone()],
+        tier: app.tier.clone(),
+        by: environment.changes,
+        branch: branch(Action::Retire, name, &app.tier),
+        edits: removal(app),
+        title: format!("{name}: retire from {}", app.tier),
+        body: format!("{name} of {} is taken down, with everything it stores.\n\nReason: {reason}", app.owner),
+        labels: vec!["retire".into()],
+        reason: reason.to_owned(),
+    })
+}
+
+fn is_due<'p>(
+    app: &'p App,
+    environment: &Environment,
+    situation: &Situation<'_>,
+    announced: &Announcements,
+) -> Option<Due<'p>> {
+    let expiry = situation.expiry(app, environment);
+    let told = announced.get(&app.name).is_some_and(|told| {
+        let known = situation.now.duration_since(told.since) >= environment.retire.grace;
+        told.tier == app.tier && told.expires <= expiry.at && known
+    });
+    expiry.is_due(situation.now).then_some(Due { app, expiry, announced: told })
+}
+
+/// Why so many surprises are too many, if they are.
+fn over_budget(environment: &Environment, surprises: usize, apps: usize) -> Option<String> {
+    let (tier, retire) = (&environment.tier, &environment.retire);
+    let due = format!("{surprises} apps of {tier} are due that were not announced for {}", duration_text(retire.grace));
+    if surprises > retire.max_apps as usize {
+        return Some(format!("{due}, and at most {} may go at once (retire.maxApps)", retire.max_apps));
+    }
+    let share = surprises * 100 > retire.max_percent as usize * apps;
+    (apps >= PERCENT_FROM && share)
+        .then(|| format!("{due}, and at most {}% of {apps} may go at once (retire.maxPercent)", retire.max_percent))
+}
+
+fn overdue(environment: &Environment, going: &[Due<'_>], now: Timestamp) -> Vec<InstanceKey> {
+    let waits = environment.retire.by == Changes::PullRequest;
+    let late = |due: &&Due<'_>| waits && now.duration_since(due.expiry.at) >= environment.retire.grace;
+    let key = |due: &Due<'_>| InstanceKey { app: due.app.name.clone(), tier: environment.tier.clone() };
+    going.iter().filter(late).map(key).collect()
+}
+
+/// One proposal for all apps of a tier that go. Its branch has a name that no app can have.
+fn proposal(environment: &Environment, going: &[Due<'_>]) -> Option<Proposal> {
+    let tier = &environment.tier;
+    let (title, reason) = match going {
+        [] => return None,
+        [one] => (
+            format!("{}: retire from {tier}, its time is up", one.app.name),
+            format!("expired by {}", one.expiry.reason),
+        ),
+        many => (format!("{tier}: retire {} apps, their time is up", many.len()), "expired".to_owned()),
+    };
+    let line = |due: &Due<'_>| {
+        format!("- {} of {}: ended {} by {}", due.app.name, due.app.owner, day(due.expiry.at), due.expiry.reason)
+    };
+    let lines: Vec<_> = going.iter().map(line).collect();
+    let after = "What they run and store is taken down. `dayfly restore APP` brings an app back.";
+    Some(Proposal {
+        action: Action::Retire,
+        apps: going.iter().map(|due| due.app.name.clone()).collect(),
+        tier: tier.clone(),
+        by: environment.retire.by,
+        branch: format!("dayfly/retire/_expired/{tier}"),
+        edits: going.iter().flat_map(|due| removal(due.app)).collect(),
+        title,
+        body: format!("{}\n\n{after}", lines.join("\n")),
+        labels: vec!["retire".into()],
+        reason,
+    })
+}
+
+/// The removal of an app's folder: every file in it.
+fn removal(app: &App) -> Vec<FileEdit> {
+    let files = std::iter::once("app.yaml").chain(app.files.keys().map(String::as_str));
+    files.map(|file| FileEdit { path: format!("apps/{}/{file}", app.name), content: None }).collect()
+}
