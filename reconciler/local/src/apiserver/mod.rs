@@ -8,3 +8,4 @@ pub mod quantity;
 pub mod schema;
 pub mod select;
 pub mod ssa;
+pub mod validate;

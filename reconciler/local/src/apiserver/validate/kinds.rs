@@ -1,0 +1,435 @@
+//! The rules of kinds that concern several fields at once.
+
+use super::{Report, below};
+use crate::apiserver::canonical::is_zero;
+use crate::apiserver::names;
+use crate::apiserver::quantity::Quantity;
+use serde_json::{Map, Value, json};
+use std::net::IpAddr;
+
+type Fields = Map<String, Value>;
+
+/// What all annotations of an object may take, and all data of a ConfigMap or Secret.
+const MAX_ANNOTATIONS: usize = 256 * 1024;
+const MAX_DATA: usize = 1024 * 1024;
+
+fn text<'a>(fields: &'a Fields, name: &str) -> &'a str {
+    fields.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn items<'a>(fields: &'a Fields, name: &str) -> &'a [Value] {
+    fields.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn object<'a>(fields: &'a Fields, name: &str) -> Option<&'a Fields> {
+    fields.get(name).and_then(Value::as_object)
+}
+
+pub(super) fn metadata(fields: &Fields, path: &str, report: &mut Report) {
+    labels(fields, path, "labels", report);
+    let field = below(path, "annotations");
+    let mut size = 0;
+    for (name, value) in object(fields, "annotations").into_iter().flatten() {
+        for wrong in names::qualified(&name.to_lowercase()) {
+            report.invalid(field.clone(), &json!(name), &wrong);
+        }
+        size += name.len() + value.as_str().map_or(0, str::len);
+    }
+    if size > MAX_ANNOTATIONS {
+        report.too_long(field, MAX_ANNOTATIONS);
+    }
+    for (place, finalizer) in items(fields, "finalizers").iter().enumerate() {
+        let name = finalizer.as_str().unwrap_or_default();
+        let field = format!("{}[{place}]", below(path, "finalizers"));
+        let standard = ["kubernetes", "orphan", "foregroundDeletion"].contains(&name);
+        match names::qualified(name) {
+            wrong if !wrong.is_empty() => report.invalid(field, finalizer, &wrong[0]),
+            _ if !standard && !name.contains('/') => {
+                report.invalid(field, finalizer, "name is neither a standard finalizer name nor is it fully qualified");
+            }
+            _ => {}
+        }
+    }
+    for (place, owner) in items(fields, "ownerReferences").iter().enumerate() {
+        for name in ["apiVersion", "kind", "name", "uid"] {
+            if owner.get(name).is_none_or(is_zero) {
+                let field = format!("{}[{place}].{name}", below(path, "ownerReferences"));
+                report.invalid(field, &json!(""), &format!("{name} must not be empty"));
+            }
+        }
+    }
+}
+
+fn labels(fields: &Fields, path: &str, name: &str, report: &mut Report) {
+    let field = below(path, name);
+    for (label, value) in object(fields, name).into_iter().flatten() {
+        for wrong in names::qualified(label) {
+            report.invalid(field.clone(), &json!(label), &wrong);
+        }
+        if let Some(wrong) = names::label_value(value.as_str().unwrap_or_default()) {
+            report.invalid(field.clone(), value, &wrong);
+        }
+    }
+}
+
+pub(super) fn label_selector(fields: &Fields, path: &str, report: &mut Report) {
+    labels(fields, path, "matchLabels", report);
+    for (place, expression) in items(fields, "matchExpressions").iter().filter_map(Value::as_object).enumerate() {
+        let field = |name: &str| format!("{}[{place}].{name}", below(path, "matchExpressions"));
+        let empty = items(expression, "values").is_empty();
+        match text(expression, "operator") {
+            "In" | "NotIn" if empty => {
+                report.required(field("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+            }
+            "Exists" | "DoesNotExist" if !empty => {
+                let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                report.add("FieldValueForbidden", field("values"), "Forbidden", detail);
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => report.invalid(field("operator"), &json!(other), "not a valid selector operator"),
+        }
+    }
+}
+
+/// Whether a label selector, as objects have it, selects the labels.
+fn selects(selector: &Fields, labels: &Fields) -> bool {
+    let by_labels =
+        object(selector, "matchLabels").into_iter().flatten().all(|(name, value)| labels.get(name) == Some(value));
+    let by_expressions = items(selector, "matchExpressions").iter().filter_map(Value::as_object).all(|expression| {
+        let label = labels.get(text(expression, "key"));
+        let listed = label.is_some_and(|label| items(expression, "values").contains(label));
+        match text(expression, "operator") {
+            "In" => listed,
+            "NotIn" => !listed,
+            "Exists" => label.is_some(),
+            _ => label.is_none(),
+        }
+    });
+    by_labels && by_expressions
+}
+
+/// What Deployments, ReplicaSets, StatefulSets and DaemonSets have in common.
+pub(super) fn workload(fields: &Fields, path: &str, report: &mut Report) {
+    let template = fields.get("template").unwrap_or(&Value::Null);
+    let labels = template.pointer("/metadata/labels").unwrap_or(&Value::Null);
+    let selector = object(fields, "selector");
+    let selected = selector.is_some_and(|selector| selects(selector, labels.as_object().unwrap_or(&Fields::new())));
+    match selector {
+        Some(selector) if selector.values().all(is_zero) => {
+            report.invalid(below(path, "selector"), &json!({}), "empty selector is invalid for deployment");
+        }
+        _ if !selected => {
+            let field = below(path, "template.metadata.labels");
+            report.invalid(field, labels, "`selector` does not match template `labels`");
+        }
+        _ => {}
+    }
+    let policy = template.pointer("/spec/restartPolicy").unwrap_or(&Value::Null);
+    if ["Never", "OnFailure"].iter().any(|other| policy == other) {
+        report.unsupported(below(path, "template.spec.restartPolicy"), policy, ["Always"]);
+    }
+    let seconds = |name: &str| fields.get(name).and_then(Value::as_i64).unwrap_or(0);
+    if let Some(deadline) =
+        fields.get("progressDeadlineSeconds").filter(|d| d.as_i64() <= Some(seconds("minReadySeconds")))
+    {
+        report.invalid(below(path, "progressDeadlineSeconds"), deadline, "must be greater than minReadySeconds");
+    }
+}
+
+pub(super) fn deployment_strategy(fields: &Fields, path: &str, report: &mut Report) {
+    let kind = text(fields, "type");
+    let rolling = fields.get("rollingUpdate").unwrap_or(&Value::Null);
+    match kind {
+        "RollingUpdate" => {
+            let none = |name: &str| rolling.get(name).is_some_and(|v| v == 0 || v == "0%");
+            if none("maxUnavailable") && none("maxSurge") {
+                let field = below(path, "rollingUpdate.maxUnavailable");
+                report.invalid(field, &rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0");
+            }
+        }
+        "Recreate" if !rolling.is_null() => {
+            let detail = "may not be specified when strategy `type` is 'Recreate'";
+            report.add("FieldValueForbidden", below(path, "rollingUpdate"), "Forbidden", detail);
+        }
+        "Recreate" => {}
+        other => {
+            report.unsupported(
+                path.to_owned(),
+                &json!({"Type": other, "RollingUpdate": rolling}),
+                ["Recreate", "RollingUpdate"],
+            );
+        }
+    }
+}
+
+pub(super) fn job(fields: &Fields, path: &str, report: &mut Report) {
+    let policy = fields.get("template").and_then(|t| t.pointer("/spec/restartPolicy")).unwrap_or(&Value::Null);
+    if policy == "Always" {
+        let field = below(path, "template.spec.restartPolicy");
+        report.required(field, "valid values: \"OnFailure\", \"Never\"");
+    }
+}
+
+pub(super) fn cron_job(fields: &Fields, path: &str, report: &mut Report) {
+    let schedule = text(fields, "schedule");
+    let parts: Vec<&str> = schedule.split_whitespace().collect();
+    let known = |c: char| c.is_ascii_alphanumeric() || "*/,-?".contains(c);
+    if schedule.is_empty() {
+        report.required(below(path, "schedule"), "");
+    } else if !schedule.starts_with('@') && parts.len() != 5 {
+        let detail = format!("expected exactly 5 fields, found {}: [{}]", parts.len(), parts.join(" "));
+        report.invalid(below(path, "schedule"), &json!(schedule), &detail);
+    } else if let Some(part) = parts.iter().find(|part| !schedule.starts_with('@') && !part.chars().all(known)) {
+        let detail = format!("failed to parse int from {part}");
+        report.invalid(below(path, "schedule"), &json!(schedule), &detail);
+    }
+}
+
+pub(super) fn data(fields: &Fields, path: &str, report: &mut Report) {
+    let mut size = 0;
+    let lists = ["data", "binaryData"];
+    for list in lists {
+        for (key, value) in object(fields, list).into_iter().flatten() {
+            let field = format!("{}[{key}]", below(path, list));
+            size += value.as_str().map_or(0, str::len);
+            if let Some(wrong) = names::config_key(key) {
+                report.invalid(field, &json!(key), &wrong);
+            } else if list == "binaryData" && object(fields, "data").is_some_and(|data| data.contains_key(key)) {
+                report.invalid(field, &json!(key), "duplicate of key present in data");
+            }
+        }
+    }
+    if size > MAX_DATA {
+        report.too_long(below(path, "data"), MAX_DATA);
+    }
+    let needed: &[&str] = match text(fields, "type") {
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        _ => &[],
+    };
+    for key in needed.iter().filter(|key| object(fields, "data").is_none_or(|data| !data.contains_key(**key))) {
+        report.required(format!("{}[{key}]", below(path, "data")), "");
+    }
+}
+
+pub(super) fn service(fields: &Fields, path: &str, report: &mut Report) {
+    let ports: Vec<&Fields> = items(fields, "ports").iter().filter_map(Value::as_object).collect();
+    let kind = text(fields, "type");
+    if ports.is_empty() && kind != "ExternalName" && text(fields, "clusterIP") != "None" {
+        report.required(below(path, "ports"), "");
+    }
+    if kind == "ExternalName" && text(fields, "externalName").is_empty() {
+        report.required(below(path, "externalName"), "");
+    }
+    for (place, port) in ports.iter().enumerate() {
+        let field = format!("{}[{place}]", below(path, "ports"));
+        let name = text(port, "name");
+        if ports.len() > 1 && name.is_empty() {
+            report.required(below(&field, "name"), "");
+        }
+        let earlier = &ports[..place];
+        if !name.is_empty() && earlier.iter().any(|other| text(other, "name") == name) {
+            report.duplicate(below(&field, "name"), &json!(name));
+        }
+        if earlier.iter().any(|other| ["port", "protocol"].iter().all(|key| other.get(*key) == port.get(*key))) {
+            report.duplicate(field, &Value::Object((*port).clone()));
+        }
+    }
+    labels(fields, path, "selector", report);
+}
+
+pub(super) fn service_port(fields: &Fields, path: &str, report: &mut Report) {
+    let name = text(fields, "name");
+    for wrong in names::dns_label(name).iter().filter(|_| !name.is_empty()) {
+        report.invalid(below(path, "name"), &json!(name), wrong);
+    }
+}
+
+pub(super) fn claim(fields: &Fields, path: &str, report: &mut Report) {
+    const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    let modes = items(fields, "accessModes");
+    if modes.is_empty() {
+        report.required(below(path, "accessModes"), "at least 1 access mode is required");
+    }
+    for mode in modes.iter().filter(|mode| !MODES.iter().any(|known| *mode == known)) {
+        report.unsupported(below(path, "accessModes"), mode, MODES);
+    }
+    let field = below(path, "resources[storage]");
+    let storage = fields.get("resources").and_then(|r| r.pointer("/requests/storage"));
+    match storage.map(|storage| (storage, storage.as_str().and_then(|text| text.parse::<Quantity>().ok()))) {
+        None => report.required(field, ""),
+        Some((shown, Some(amount))) if amount.is_negative() || shown == "0" => {
+            report.invalid(field, shown, "must be greater than zero");
+        }
+        Some(_) => {}
+    }
+}
+
+/// Amounts that may not be negative.
+pub(super) fn quantities(fields: &Fields, path: &str, list: &str, report: &mut Report) {
+    for (name, amount) in object(fields, list).into_iter().flatten() {
+        let parsed = amount.as_str().and_then(|text| text.parse::<Quantity>().ok());
+        if parsed.is_some_and(|quantity| quantity.is_negative()) {
+            let field = format!("{}[{name}]", below(path, list));
+            report.invalid(field, amount, "must be greater than or equal to 0");
+        }
+    }
+}
+
+pub(super) fn ingress(fields: &Fields, path: &str, report: &mut Report) {
+    if items(fields, "rules").is_empty() && fields.get("defaultBackend").is_none() {
+        let detail = "either `defaultBackend` or `rules` must be specified";
+        report.invalid(path.to_owned(), &Value::Object(fields.clone()), detail);
+    }
+    for (place, rule) in items(fields, "rules").iter().enumerate() {
+        let host = rule.get("host").and_then(Value::as_str).unwrap_or_default();
+        let field = format!("{}[{place}].host", below(path, "rules"));
+        let plain = host.strip_prefix("*.").unwrap_or(host);
+        if host.parse::<IpAddr>().is_ok() {
+            report.invalid(field, &json!(host), "must be a DNS name, not an IP address");
+        } else if let Some(wrong) = names::dns_subdomain(plain).first().filter(|_| !host.is_empty()) {
+            report.invalid(field, &json!(host), wrong);
+        }
+    }
+}
+
+pub(super) fn ingress_path(fields: &Fields, path: &str, report: &mut Report) {
+    let kind = text(fields, "pathType");
+    if kind.is_empty() {
+        return report.required(below(path, "pathType"), "pathType must be specified");
+    }
+    let url = text(fields, "path");
+    let strict = kind == "Exact" || kind == "Prefix";
+    if !url.starts_with('/') && (strict || !url.is_empty()) {
+        report.invalid(below(path, "path"), &json!(url), "must be an absolute path");
+    }
+    let backend = fields.get("backend").unwrap_or(&Value::Null);
+    match (backend.get("service"), backend.get("resource")) {
+        (Some(_), Some(_)) => {
+            report.invalid(below(path, "backend"), &json!(""), "cannot set both resource and service backends");
+        }
+        (None, None) => report.invalid(below(path, "backend"), &json!(""), "resource or service backend is required"),
+        _ => {}
+    }
+}
+
+pub(super) fn ingress_backend(fields: &Fields, path: &str, report: &mut Report) {
+    let port = object(fields, "port");
+    let named = port.is_some_and(|port| !text(port, "name").is_empty());
+    let number = port.and_then(|port| port.get("number")).filter(|number| !is_zero(number));
+    match number {
+        None if !named => report.required(path.to_owned(), "port name or number is required"),
+        Some(_) if named => report.invalid(path.to_owned(), &json!(""), "cannot set both port name & port number"),
+        Some(number) => super::rules::port(number, &below(path, "port.number"), report),
+        None => {}
+    }
+}
+
+pub(super) fn policy_port(fields: &Fields, path: &str, report: &mut Report) {
+    let (port, end) = (fields.get("port"), fields.get("endPort"));
+    if let Some(port) = port {
+        super::rules::port(port, &below(path, "port"), report);
+    }
+    let Some(end) = end else { return };
+    let field = below(path, "endPort");
+    match port {
+        None => report.invalid(field, end, "may not be specified when `port` is not specified"),
+        Some(Value::String(_)) => report.invalid(field, end, "may not be specified when `port` is non-numeric"),
+        Some(port) if end.as_i64() < port.as_i64() => {
+            report.invalid(field, port, "must be greater than or equal to `port`");
+        }
+        Some(_) => super::rules::port(end, &field, report),
+    }
+}
+
+/// An address and how many of its bits count.
+fn cidr(text: &str) -> Option<(u128, u32)> {
+    let (address, bits) = text.split_once('/')?;
+    let (value, width) = match address.parse::<IpAddr>().ok()? {
+        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
+    };
+    let bits: u32 = bits.parse().ok().filter(|bits| *bits <= width)?;
+    Some((value, bits))
+}
+
+pub(super) fn ip_block(fields: &Fields, path: &str, report: &mut Report) {
+    const WRONG: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    let block = text(fields, "cidr");
+    if block.is_empty() {
+        return report.required(below(path, "cidr"), "");
+    }
+    let Some((outer, outer_bits)) = cidr(block) else {
+        return report.invalid(below(path, "cidr"), &json!(block), WRONG);
+    };
+    for (place, except) in items(fields, "except").iter().enumerate() {
+        let field = format!("{}[{place}]", below(path, "except"));
+        let Some((inner, bits)) = cidr(except.as_str().unwrap_or_default()) else {
+            report.invalid(field, except, WRONG);
+            continue;
+        };
+        let prefix = |address: u128| address.checked_shr(128 - outer_bits).unwrap_or(0);
+        if bits <= outer_bits || prefix(inner) != prefix(outer) {
+            report.invalid(field, except, "must be a strict subset of `cidr`");
+        }
+    }
+}
+
+pub(super) fn policy_rule(fields: &Fields, path: &str, report: &mut Report) {
+    let empty = |name: &str| items(fields, name).is_empty();
+    if empty("verbs") {
+        report.required(below(path, "verbs"), "verbs must contain at least one value");
+    }
+    if !empty("nonResourceURLs") {
+        if !empty("apiGroups") || !empty("resources") || !empty("resourceNames") {
+            let detail = "rules cannot apply to both regular resources and non-resource URLs";
+            report.invalid(below(path, "nonResourceURLs"), &fields["nonResourceURLs"], detail);
+        }
+        return;
+    }
+    if empty("apiGroups") {
+        report.required(below(path, "apiGroups"), "resource rules must supply at least one api group");
+    }
+    if empty("resources") {
+        report.required(below(path, "resources"), "resource rules must supply at least one resource");
+    }
+}
+
+pub(super) fn role_ref(fields: &Fields, path: &str, report: &mut Report) {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    if text(fields, "apiGroup") != GROUP {
+        report.unsupported(below(path, "apiGroup"), &json!(text(fields, "apiGroup")), [GROUP]);
+    }
+    if !["Role", "ClusterRole"].contains(&text(fields, "kind")) {
+        report.unsupported(below(path, "kind"), &json!(text(fields, "kind")), ["Role", "ClusterRole"]);
+    }
+}
+
+pub(super) fn subject(fields: &Fields, path: &str, report: &mut Report) {
+    match text(fields, "kind") {
+        "ServiceAccount" if text(fields, "namespace").is_empty() => report.required(below(path, "namespace"), ""),
+        "ServiceAccount" | "User" | "Group" => {}
+        other => report.unsupported(below(path, "kind"), &json!(other), ["ServiceAccount", "User", "Group"]),
+    }
+}
+
+pub(super) fn autoscaler(fields: &Fields, path: &str, report: &mut Report) {
+    let number = |name: &str| fields.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let (least, most) = (number("minReplicas"), number("maxReplicas"));
+    if least < 1 {
+        report.invalid(below(path, "minReplicas"), &json!(least), "must be greater than or equal to 1");
+    }
+    if most < 1 {
+        report.invalid(below(path, "maxReplicas"), &json!(most), "must be greater than 0");
+    } else if most < least {
+        report.invalid(below(path, "maxReplicas"), &json!(most), "must be greater than or equal to `minReplicas`");
+    }
+}
+
+pub(super) fn disruption_budget(fields: &Fields, path: &str, report: &mut Report) {
+    if fields.get("minAvailable").is_some() && fields.get("maxUnavailable").is_some() {
+        let detail = "minAvailable and maxUnavailable cannot be both set";
+        report.invalid(path.to_owned(), &Value::Object(fields.clone()), detail);
+    }
+}
