@@ -162,7 +162,8 @@ impl Inputs {
     fn of(desired: &Desired<'_>, name: &AppName, waivers: &Arc<BTreeSet<Digest>>) -> Self {
         let app = |platform: &Platform| platform.apps.get(name).map(|item| item.folder);
         let loaded = desired.tip.apps.get(name).and_then(|item| item.loaded.as_ref().ok());
-        let template = |platform: &Platform| loaded.and_then(|app| platform.templates.get(&app.template)).map(|item| item.folder);
+        let template =
+            |platform: &Platform| loaded.and_then(|app| platform.templates.get(&app.template)).map(|item| item.folder);
         let environment = loaded.and_then(|app| desired.tip.environments.get(&app.tier)).map(|item| item.folder);
         Self {
             app: app(desired.tip).unwrap_or_else(|| Digest::of(b"")),
@@ -192,7 +193,15 @@ fn evaluate(
             _ => Ok((Some((manifests, tip)), None)),
         }
     });
-    let judged = |instance, verdict, held, cost, warnings| Evaluated { app: name.clone(), tier, instance, verdict, held, cost, warnings };
+    let judged = |instance, verdict, held, cost, warnings| Evaluated {
+        app: name.clone(),
+        tier,
+        instance,
+        verdict,
+        held,
+        cost,
+        warnings,
+    };
     let (running, held) = match outcome {
         Ok(outcome) => outcome,
         Err(errors) => return judged(None, Verdict::Broken(errors), None, None, Diagnostics::default()),
@@ -204,9 +213,13 @@ fn evaluate(
     let decision = match policies {
         Ok(policies) => policies.decide(&instance, Arc::new(manifests), &cost, desired.tip.readable_waivers(), now),
         Err(_) => {
-            let error = Diagnostic::error("policy/unreadable", "policies/", "the policies cannot be read, so nothing is admitted")
-                .about(name)
-                .help("mend the errors in policies/; what runs goes on unchanged");
+            let error = Diagnostic::error(
+                "policy/unreadable",
+                "policies/",
+                "the policies cannot be read, so nothing is admitted",
+            )
+            .about(name)
+            .help("mend the errors in policies/; what runs goes on unchanged");
             Decision::Denied { violations: [error].into(), warnings: Diagnostics::default() }
         }
     };

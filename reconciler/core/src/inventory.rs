@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::{Digest, Revision};
-use crate::names::{InstanceKey, NameError, TierName};
+use crate::names::{AppName, InstanceKey, NameError, TierName};
 use crate::object::{Object, ObjectKey};
 use crate::observed::{FIELD_MANAGER, Live};
 use crate::plan::{Plan, immutable};
@@ -52,6 +52,22 @@ impl From<InstanceKey> for Scope {
 }
 
 impl Scope {
+    /// The app; none for what a tier has once.
+    pub fn app(&self) -> Option<&AppName> {
+        match self {
+            Self::Instance(key) => Some(&key.app),
+            Self::Shared(_) => None,
+        }
+    }
+
+    /// The tier.
+    pub fn tier(&self) -> &TierName {
+        match self {
+            Self::Instance(key) => &key.tier,
+            Self::Shared(tier) => tier,
+        }
+    }
+
     /// The id that the ApplySet specification gives this inventory. Every object of the scope carries it as the label
     /// `applyset.kubernetes.io/part-of`, from its first apply on; it is our apply id.
     pub fn apply_set(&self) -> String {

@@ -21,6 +21,8 @@ const PREDICATE: &str = "https://dayfly.dev/";
 pub enum Fact {
     /// Everything at this commit is approved to begin with: every app in its tier, the environments and the policies.
     Baseline,
+    /// What this commit no longer has is meant to go, however much it is.
+    Confirmation,
 }
 
 /// A record: a fact about a commit, at a time.
@@ -141,6 +143,7 @@ impl Fact {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Baseline => "baseline",
+            Self::Confirmation => "confirmation",
         }
     }
 }
@@ -199,6 +202,8 @@ pub struct Approvals {
     pub control: Revision,
     /// The commit at which every app in its tier is approved.
     pub baseline: Revision,
+    /// The commit whose deletions were last confirmed.
+    pub confirmed: Option<Revision>,
     /// When Dayfly took the platform over: the first baseline. Apps that are older count as born then.
     pub since: Timestamp,
 }
@@ -213,7 +218,13 @@ pub fn approvals<'a>(
         match key.verify(path, envelope) {
             Ok(Record { revision, time, fact: Fact::Baseline }) => {
                 let since = approvals.as_ref().map_or(time, |known| known.since);
-                approvals = Some(Approvals { control: revision, baseline: revision, since });
+                // Who approves a commit as it stands approves what it lacks, too.
+                approvals = Some(Approvals { control: revision, baseline: revision, confirmed: Some(revision), since });
+            }
+            Ok(Record { revision, fact: Fact::Confirmation, .. }) => {
+                if let Some(known) = &mut approvals {
+                    known.confirmed = Some(revision);
+                }
             }
             Err(error) => errors.push(error),
         }

@@ -3,10 +3,10 @@
 
 pub mod cost;
 pub mod diagnostic;
-
 pub mod diff;
 pub mod digest;
 pub mod edit;
+pub mod evaluate;
 pub mod health;
 pub mod history;
 pub mod inventory;
@@ -20,9 +20,11 @@ pub mod plan;
 pub mod platform;
 pub mod policy;
 pub mod quantity;
+pub mod removal;
 pub mod render;
 pub mod schema;
 pub mod snapshot;
+pub mod status;
 pub mod workload;
 pub mod yaml;
 

@@ -323,6 +323,21 @@ fn in_waves(changes: &[Change]) -> impl Iterator<Item = (Wave, &[Change])> {
         .filter_map(|chunk| Some((kinds::wave(&chunk.first()?.key), chunk)))
 }
 
+/// The plan that brings an instance to what was admitted for it.
+pub fn plan(admitted: &crate::policy::Admitted, inventory: &Inventory, observed: &Observed, drift: Drift) -> Plan {
+    plan_objects(inventory, &admitted.manifests().objects, observed, drift)
+}
+
+/// The plan for what a tier has once. Nothing for the inventory of an instance: that takes an admission.
+pub fn plan_shared(
+    manifests: &crate::render::Manifests,
+    inventory: &Inventory,
+    observed: &Observed,
+    drift: Drift,
+) -> Plan {
+    plan_objects(inventory, &manifests.objects, observed, drift)
+}
+
 /// The plan that removes everything an instance has. Only for instances whose deletion in git is certain.
 pub fn plan_removal(inventory: &Inventory, observed: &Observed) -> Plan {
     let mut plan = plan_objects(inventory, &[], observed, Drift::Repair);

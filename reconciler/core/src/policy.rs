@@ -94,7 +94,7 @@ impl Admitted {
 }
 
 /// How one test of a policy went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TestResult {
     /// `dayfly.images_test.test_no_tag_is_refused`
     pub name: String,

@@ -99,7 +99,7 @@ fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
             ),
         };
     }
-    if facts.history.life(&key.app).is_none() {
+    if facts.history.life(&key.app, facts.now).is_none() {
         return Fate::Stay(
             format!("{} runs in {}, and the history of git does not know it", key.app, key.tier),
             "look whether this is the right repository and branch; nothing is deleted meanwhile".into(),
@@ -130,7 +130,10 @@ fn over_budget(facts: &Facts<'_>, tier: &TierName, removals: usize) -> Option<(S
             format!("mend or restore environments/{tier}/environment.yaml"),
         ));
     };
-    let total = facts.inventories.iter().filter(|inventory| matches!(inventory.scope(), Scope::Instance(key) if key.tier == *tier));
+    let total = facts
+        .inventories
+        .iter()
+        .filter(|inventory| matches!(inventory.scope(), Scope::Instance(key) if key.tier == *tier));
     let over = DeletionBudget::of(&environment.retire).check(removals, total.count()).err()?;
     Some((format!("{tier}: {over}; nothing was deleted"), over.help().to_owned()))
 }

@@ -112,7 +112,8 @@ fn watch(
     counts: impl Fn(&Path) -> bool + Send + 'static,
     event: impl Fn() -> Event + Send + 'static,
 ) -> Result<notify::RecommendedWatcher, Error> {
-    let failed = |e: notify::Error| Error::usage(format!("files cannot be watched: {e}"), "raise fs.inotify.max_user_watches");
+    let failed =
+        |e: notify::Error| Error::usage(format!("files cannot be watched: {e}"), "raise fs.inotify.max_user_watches");
     let mut watcher = notify::recommended_watcher(move |seen: notify::Result<notify::Event>| {
         if seen.is_ok_and(|seen| !seen.kind.is_access() && seen.paths.iter().any(|path| counts(path))) {
             let _ = sender.send(event());
@@ -154,7 +155,8 @@ impl Saved {
     }
 
     fn watch(&self, sender: mpsc::UnboundedSender<Event>) -> Result<notify::RecommendedWatcher, Error> {
-        let folders: Vec<PathBuf> = git::FOLDERS.iter().map(|name| self.root.join(name)).filter(|path| path.is_dir()).collect();
+        let folders: Vec<PathBuf> =
+            git::FOLDERS.iter().map(|name| self.root.join(name)).filter(|path| path.is_dir()).collect();
         let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
         watch(&folders, sender, |_| true, || Event::Saved)
     }
@@ -177,7 +179,8 @@ impl Saved {
             paths => format!("save: {} files\n\n{}\n", paths.len(), paths.join("\n")),
         };
         let tip = Repository::open(&self.bare)?.tip()?;
-        let commit = Commit { branch: &tip.branch, parent: Some(tip.revision), edits: &edits, message: &message, time: now };
+        let commit =
+            Commit { branch: &tip.branch, parent: Some(tip.revision), edits: &edits, message: &message, time: now };
         Writer::open(&self.bare)?.commit(&commit)?;
         self.seen = current;
         Ok(())

@@ -10,7 +10,8 @@ use crate::git::{Commit, LEDGER, Repository, Writer};
 /// What the repository's ledger approves; records that prove nothing are warned about and change nothing.
 pub fn read(repository: &Repository, key: &Verifier) -> Result<Option<Approvals>, Error> {
     let ledger = repository.ledger()?;
-    let (approvals, errors) = approvals(ledger.records.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())), key);
+    let (approvals, errors) =
+        approvals(ledger.records.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())), key);
     for error in errors {
         tracing::warn!("dayfly-ledger: {error}; it is ignored");
     }
@@ -18,7 +19,13 @@ pub fn read(repository: &Repository, key: &Verifier) -> Result<Option<Approvals>
 }
 
 /// Appends a record by compare-and-swap; tries again when another record came first.
-pub fn append(repository: &Repository, signer: &Signer, revision: Revision, time: Timestamp, fact: Fact) -> Result<(), Error> {
+pub fn append(
+    repository: &Repository,
+    signer: &Signer,
+    revision: Revision,
+    time: Timestamp,
+    fact: Fact,
+) -> Result<(), Error> {
     let writer = Writer::open(repository.path())?;
     let envelope = signer.sign(&Record { revision, time, fact: fact.clone() }).into_bytes();
     let mut tries = 3;

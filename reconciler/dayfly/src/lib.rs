@@ -1,7 +1,18 @@
 //! Dayfly's input and output: git, clusters, the command line. What to do is decided in `dayfly-core`.
 
+pub mod calls;
+mod cli;
 pub mod cluster;
+pub mod clusters;
+pub mod controller;
 pub mod error;
 pub mod git;
 pub mod home;
 pub mod ledger;
+mod output;
+mod proposals;
+pub mod reconcile;
+mod report;
+pub mod source;
+
+pub use cli::main;

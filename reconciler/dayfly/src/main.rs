@@ -1,2 +1,5 @@
-//! The command line.
-fn main() {}
+//! The `dayfly` binary; everything is in the library, so that tests can call it.
+
+fn main() -> std::process::ExitCode {
+    dayfly::main()
+}

@@ -11,7 +11,7 @@ use crate::output::{Output, Style};
 /// The table of apps, a line each.
 pub fn table(output: &Output, items: &[Status], now: Timestamp) -> String {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let titles = ["APP", "TIER", "TEMPLATE", "PHASE", "URL", "EXPIRES IN", "MONTHLY", "OBJECTS", "REVISION"];
     table.set_header(titles.map(|title| Cell::new(output.paint(Style::Dim, title))));
     for item in items {

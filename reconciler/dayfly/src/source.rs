@@ -1,11 +1,15 @@
 //! What git says: the tip, what is approved, the history, and the verdicts that follow.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::digest::Revision;
 use dayfly_core::evaluate::{Desired, Evaluation, Evaluator};
 use dayfly_core::history::History;
 use dayfly_core::ledger::{Approvals, Verifier};
+use dayfly_core::lifecycle::Situation;
+use dayfly_core::names::AppName;
 use dayfly_core::platform::Platform;
 use dayfly_core::snapshot::Snapshot;
 use jiff::Timestamp;
@@ -23,6 +27,8 @@ pub struct Source {
     verifier: Verifier,
     evaluator: Evaluator,
     history: History,
+    /// The commits of the history.
+    line: BTreeSet<Revision>,
     tip: Option<Loaded>,
     approved: Option<Loaded>,
 }
@@ -53,7 +59,15 @@ pub struct View {
 impl Source {
     /// A source that trusts records signed with that key.
     pub fn new(repository: Repository, verifier: Verifier) -> Self {
-        Self { repository, verifier, evaluator: Evaluator::default(), history: History::default(), tip: None, approved: None }
+        Self {
+            repository,
+            verifier,
+            evaluator: Evaluator::default(),
+            history: History::default(),
+            line: BTreeSet::new(),
+            tip: None,
+            approved: None,
+        }
     }
 
     /// The repository.
@@ -73,7 +87,7 @@ impl Source {
             return Err(git::Error::Shallow(self.repository.path().to_owned()).into());
         }
         let approvals = self.approvals()?;
-        self.read_history(tip.revision, &approvals, now)?;
+        self.read_history(tip.revision, now)?;
         let snapshot = match &self.tip {
             Some(known) if known.snapshot.revision() == Some(tip.revision) => known.snapshot.clone(),
             Some(known) => Arc::new(self.repository.snapshot_from(&known.snapshot, tip.revision)?),
@@ -86,20 +100,30 @@ impl Source {
     pub fn preview(&mut self, snapshot: Snapshot, now: Timestamp) -> Result<View, Error> {
         let tip = self.repository.tip()?;
         let approvals = self.approvals()?;
-        self.read_history(tip.revision, &approvals, now)?;
+        self.read_history(tip.revision, now)?;
         self.judge(tip, approvals, Arc::new(snapshot), now)
     }
 
     fn approvals(&self) -> Result<Approvals, Error> {
         ledger::read(&self.repository, &self.verifier)?.ok_or_else(|| {
             Error::refused(
-                format!("{}: nothing is approved yet by the key {}", self.repository.path().display(), self.verifier.id()),
+                format!(
+                    "{}: nothing is approved yet by the key {}",
+                    self.repository.path().display(),
+                    self.verifier.id()
+                ),
                 "look at the platform, then approve it as it stands: dayfly adopt",
             )
         })
     }
 
-    fn judge(&mut self, tip: Tip, approvals: Approvals, snapshot: Arc<Snapshot>, now: Timestamp) -> Result<View, Error> {
+    fn judge(
+        &mut self,
+        tip: Tip,
+        approvals: Approvals,
+        snapshot: Arc<Snapshot>,
+        now: Timestamp,
+    ) -> Result<View, Error> {
         let approved = self.approved(&approvals)?;
         let known = self.tip.take().filter(|known| known.control == approvals.control);
         let platform = match &known {
@@ -109,7 +133,8 @@ impl Source {
                 Arc::new(Platform::load(&under_control, known.as_ref().map(|known| &*known.platform)))
             }
         };
-        let control_waits = CONTROL.iter().any(|folder| snapshot.folder_digest(folder) != approved.snapshot.folder_digest(folder));
+        let control_waits =
+            CONTROL.iter().any(|folder| snapshot.folder_digest(folder) != approved.snapshot.folder_digest(folder));
         let evaluation = self.evaluator.evaluate(&Desired { tip: &platform, approved: Some(&approved.platform) }, now);
         self.tip = Some(Loaded { snapshot, platform: platform.clone(), control: approvals.control });
         Ok(View { tip, approvals, platform, evaluation, control_waits })
@@ -128,8 +153,63 @@ impl Source {
         }
     }
 
-    fn read_history(&mut self, tip: Revision, approvals: &Approvals, now: Timestamp) -> Result<(), Error> {
-        let _ = (tip, approvals, now);
+    /// Whether a commit is in the default branch's history.
+    pub fn knows(&self, revision: &Revision) -> bool {
+        self.line.contains(revision)
+    }
+
+    /// Folds the commits that came since the last look; all of them where the branch no longer leads to the last one.
+    pub fn read_history(&mut self, tip: Revision, now: Timestamp) -> Result<(), Error> {
+        let mut new = self.repository.first_parents(tip, &self.line)?;
+        let goes_on = match new.first() {
+            None => self.history.tip() == Some(tip),
+            Some(first) => self.history.tip() == self.repository.first_parent(*first)?,
+        };
+        if !goes_on {
+            self.line.clear();
+            self.history = History::default();
+            new = self.repository.first_parents(tip, &self.line)?;
+        }
+        for revision in new {
+            self.history.push(&self.repository.facts(revision)?, now);
+            self.line.insert(revision);
+        }
         Ok(())
+    }
+}
+
+impl View {
+    /// What is wrong outside of apps, and what waits for a person.
+    pub fn findings(&self) -> Vec<Diagnostic> {
+        let mut found: Vec<_> = self.platform.findings().chain(self.evaluation.diagnostics.iter()).cloned().collect();
+        found.extend(self.evaluation.instances.values().flat_map(|evaluated| evaluated.diagnostics()).cloned());
+        if self.control_waits {
+            found.push(
+                Diagnostic::warning(
+                    "approval/control",
+                    "environments/, policies/, .github/",
+                    format!(
+                        "changes since {} wait for approval; what was approved holds meanwhile",
+                        self.approvals.control.short()
+                    ),
+                )
+                .help("approve them as they stand: dayfly adopt"),
+            );
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// What the lifecycle's questions depend on.
+    pub fn situation<'a>(&self, source: &'a Source, now: Timestamp) -> Situation<'a> {
+        Situation { history: &source.history, now, baseline: Some(self.approvals.since) }
+    }
+
+    /// When an app's time is up, where its manifest and its tier can be read.
+    pub fn expiry(&self, source: &Source, app: &AppName, now: Timestamp) -> Option<Timestamp> {
+        let app = self.platform.apps.get(app)?.get()?;
+        let environment = self.platform.environments.get(&app.tier)?.get()?;
+        Some(self.situation(source, now).expiry(app, environment).at)
     }
 }

@@ -164,7 +164,10 @@ impl Distiller {
         let listed = |names: &Option<BTreeSet<String>>, field: &str| names.as_ref().is_some_and(|n| n.contains(field));
         let mut fields = Map::new();
         for (field, property) in schema["properties"].as_object().unwrap() {
-            fields.insert(field.clone(), self.field(property, listed(&zeros.omitted, field), listed(&zeros.nullable, field)));
+            fields.insert(
+                field.clone(),
+                self.field(property, listed(&zeros.omitted, field), listed(&zeros.nullable, field)),
+            );
         }
         fields.sort_keys();
         let mut structure = Map::from_iter([("fields".to_owned(), Value::Object(fields))]);

@@ -1,10 +1,10 @@
 //! Doubt about the clock: after a jump nothing is retired until the clock has run steadily for a while.
 //!
-//! The rule. Whoever runs passes calls [`Clock::tick`] at least every half hour and keeps the result, over restarts too.
-//! A step backward by more than five minutes or forward by more than an hour is a jump. After a jump the clock is in doubt
-//! for six hours of steady running: time enough for a time server, or a person who reads the message, to put it right. A
-//! program that was merely off for long pays the same six hours once, and expired apps live that much longer. A clock that
-//! is behind, and always was, only delays. A time that a person states (`--now`) is not doubted: pass no clock.
+//! The rule. Whoever runs passes calls [`Clock::tick`] at each and keeps the result, over restarts too. The clock jumped
+//! where it went back by more than five minutes, or where it went ahead by an hour more than really passed, as a clock that
+//! never jumps tells. Over a restart nobody knows how long the program was off, so a step ahead is none. After a jump the
+//! clock is in doubt for six hours: time enough for a time server, or a person who reads the message, to put it right. A
+//! clock that is behind, and always was, only delays. A time that a person states (`--now`) is not doubted: pass no clock.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -24,12 +24,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The clock after one more look at it; the first look sees no jump.
-    pub fn tick(before: Option<Self>, now: Timestamp) -> Self {
+    /// The clock after one more look at it; the first look sees no jump. `elapsed` is what really passed since the last
+    /// look; none over a restart.
+    pub fn tick(before: Option<Self>, now: Timestamp, elapsed: Option<SignedDuration>) -> Self {
         let Some(before) = before else { return Self { last: now, jump: None } };
         let step = now.duration_since(before.last);
         let steady = before.jump.filter(|(since, _)| now.duration_since(*since) < STEADY);
-        let jump = if step > FORWARD || step < -BACKWARD { Some((now, step.as_secs())) } else { steady };
+        let off = elapsed.map_or(step.min(SignedDuration::ZERO), |elapsed| step - elapsed);
+        let jump = if off > FORWARD || off < -BACKWARD { Some((now, off.as_secs())) } else { steady };
         Self { last: now, jump }
     }
 

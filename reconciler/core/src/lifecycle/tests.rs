@@ -208,10 +208,11 @@ fn a_clock_that_jumps_retires_nothing() {
     };
     let half_hour = SignedDuration::from_mins(30);
     let mut now = at("2026-11-07");
-    let steady = Clock::tick(Some(Clock::tick(None, now)), now + half_hour);
+    let steady = Clock::tick(Some(Clock::tick(None, now, None)), now + half_hour, Some(half_hour));
     assert_eq!(steady.doubt(), None);
     now += SignedDuration::from_hours(48);
-    let mut clock = Clock::tick(Some(steady), now);
+    assert_eq!(Clock::tick(Some(steady), now, None).doubt(), None, "the program was off");
+    let mut clock = Clock::tick(Some(steady), now, Some(half_hour));
     assert_eq!(
         clock.doubt().unwrap(),
         "the clock jumped 47 hours ahead, to 2026-11-09T00:00:00Z: nothing is retired before 2026-11-09T06:00:00Z"
@@ -219,10 +220,10 @@ fn a_clock_that_jumps_retires_nothing() {
     for _ in 0..12 {
         assert!(!retires(&clock, now));
         now += half_hour;
-        clock = Clock::tick(Some(clock), now);
+        clock = Clock::tick(Some(clock), now, Some(half_hour));
     }
     assert!(retires(&clock, now));
-    let back = Clock::tick(Some(clock), now - SignedDuration::from_hours(24));
+    let back = Clock::tick(Some(clock), now - SignedDuration::from_hours(24), None);
     assert!(back.doubt().unwrap().starts_with("the clock jumped 24 hours back"));
 }
 

@@ -29,6 +29,14 @@ pub use format::{duration_text, end_of_day};
 pub use template::Template;
 pub use waiver::Waiver;
 
+/// A duration as people write it: `30m`, `24h`, `7d`, `2w`.
+///
+/// # Errors
+/// What is wrong with the text, in a sentence.
+pub fn duration(text: &str) -> Result<jiff::SignedDuration, String> {
+    format::duration(text, "mhdw")
+}
+
 /// Everything that one snapshot declares. Cheap to load anew: what did not change is shared with the one before.
 #[derive(Debug, Clone, Default)]
 pub struct Platform {

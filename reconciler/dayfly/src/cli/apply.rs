@@ -1,7 +1,6 @@
 //! `dayfly apply`: one pass.
 
 use super::{Context, Exit, run};
-use crate::reconcile::Reconciler;
 
 /// Bring the cluster to what the repository says, once
 #[derive(clap::Args)]
@@ -13,9 +12,7 @@ pub struct Apply {
 impl Apply {
     /// Does the pass and tells what happened.
     pub fn run(self, context: &Context) -> Exit {
-        let home = context.home();
-        let key = home.signer(context.global.ledger_key.as_deref())?.verifier();
-        let mut reconciler = Reconciler::new(home.repository()?, key, context.target()).only(super::app_names(&self.apps)?);
+        let mut reconciler = context.reconciler(&self.apps)?;
         context.block_on(async {
             let pass = reconciler.pass(context.now()).await?;
             run::print_pass(context, &pass)?;

@@ -103,7 +103,12 @@ pub fn snapshot(context: &Context, rev: Option<&str>) -> Result<Snapshot, Error>
 }
 
 /// The apps whose own files, template, environment or policies differ from those of the base.
-fn touched(context: &Context, base: &str, snapshot: &Snapshot, platform: &Platform) -> Result<BTreeSet<AppName>, Error> {
+fn touched(
+    context: &Context,
+    base: &str,
+    snapshot: &Snapshot,
+    platform: &Platform,
+) -> Result<BTreeSet<AppName>, Error> {
     let repository = Repository::open(&context.global.directory)?;
     let before = repository.snapshot(repository.resolve(base)?)?;
     let paths = before.changed_paths(snapshot);

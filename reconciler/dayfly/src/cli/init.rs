@@ -45,7 +45,11 @@ impl Init {
         let message = "platform: start\n\nCatalog, environments and policies as Dayfly ships them.\n";
         let commit = Commit { branch: MAIN, parent: None, edits: &files, message, time: context.now() };
         Writer::open(directory)?.commit(&commit)?;
-        context.output.note(format!("a platform stands in {} ({} files, one commit)", directory.display(), files.len()));
+        context.output.note(format!(
+            "a platform stands in {} ({} files, one commit)",
+            directory.display(),
+            files.len()
+        ));
         context.output.note(format!(
             "next:  cd {}\n       dayfly new --template simple-survey/v1 --name first-survey --commit\n       dayfly up",
             directory.display()

@@ -7,6 +7,7 @@ mod init;
 mod new;
 mod plan;
 mod policy;
+mod proposed;
 mod render;
 mod renew;
 mod retire;
@@ -16,15 +17,20 @@ mod status;
 #[cfg(feature = "local")]
 mod up;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use dayfly_core::names::{AppName, NameError};
 use jiff::Timestamp;
 
+use crate::clusters::Target;
 use crate::error::Error;
 use crate::home::Home;
 use crate::output::{Color, Format, Output};
+use crate::reconcile::Reconciler;
 
 /// Short-lived internal apps from one git repository.
 #[derive(Parser)]
@@ -42,7 +48,7 @@ pub struct Global {
     /// The platform's folder: the root of its git repository
     #[arg(short = 'C', value_name = "DIR", default_value = ".", global = true)]
     pub directory: PathBuf,
-    /// The kubeconfig file [default: $KUBECONFIG, then ~/.kube/config]
+    /// The kubeconfig file [default: $KUBECONFIG, then the one that `up` wrote, then ~/.kube/config]
     #[arg(long, value_name = "FILE", global = true)]
     pub kubeconfig: Option<PathBuf>,
     /// The kubeconfig context, for all environments [default: each environment's own]
@@ -122,11 +128,40 @@ impl Context {
         Home::new(&self.global.directory)
     }
 
+    /// Where clusters are found: the kubeconfig that was named, else the one that `up` wrote, else the usual one.
+    pub fn target(&self) -> Target {
+        let written = self.home().kubeconfig();
+        let is_named = self.global.kubeconfig.is_some() || std::env::var_os("KUBECONFIG").is_some();
+        let kubeconfig = self.global.kubeconfig.clone().or((!is_named && written.exists()).then_some(written));
+        Target { kubeconfig, context: self.global.context.clone() }
+    }
+
+    /// A reconciler of the platform's repository.
+    pub fn reconciler(&self, apps: &[String]) -> Result<Reconciler, Error> {
+        let home = self.home();
+        let key = home.signer(self.global.ledger_key.as_deref())?.verifier();
+        Ok(self.configured(Reconciler::new(home.repository()?, key, self.target())).only(app_names(apps)?))
+    }
+
+    /// The same settings for any reconciler.
+    pub fn configured(&self, reconciler: Reconciler) -> Reconciler {
+        reconciler.remembering(self.home().state().join("lifecycle.json")).at_stated_times(self.global.now.is_some())
+    }
+
     /// Runs asynchronous work to its end.
     fn block_on<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let runtime = tokio::runtime::Runtime::new().map_err(Error::file("tokio"))?;
         runtime.block_on(work)
     }
+}
+
+/// A name given on the command line.
+fn usage_name<N: FromStr<Err = NameError>>(text: &str) -> Result<N, Error> {
+    text.parse().map_err(|e| Error::usage(format!("{text:?} {e}"), "names are lower case letters, digits and '-'"))
+}
+
+fn app_names(names: &[String]) -> Result<BTreeSet<AppName>, Error> {
+    names.iter().map(|name| usage_name(name)).collect()
 }
 
 /// Exit codes: 0 fine, 1 a finding, 2 a failure.
@@ -182,5 +217,6 @@ fn trace(verbose: u8) {
         _ => "dayfly=debug,dayfly_core=debug,dayfly_local=debug,info",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("DAYFLY_LOG").unwrap_or_else(|_| filter.into());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
 }

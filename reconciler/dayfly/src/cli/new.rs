@@ -62,7 +62,13 @@ impl New {
             let tip = repository.tip()?;
             let message = format!("apps: start {name}\n\nDayfly-Action: create\nDayfly-App: {name}\n");
             let edits = [(path.clone(), Some(text.into_bytes()))];
-            let commit = Commit { branch: &tip.branch, parent: Some(tip.revision), edits: &edits, message: &message, time: context.now() };
+            let commit = Commit {
+                branch: &tip.branch,
+                parent: Some(tip.revision),
+                edits: &edits,
+                message: &message,
+                time: context.now(),
+            };
             let revision = Writer::open(root)?.commit(&commit)?;
             context.output.note(format!("{path}: written and committed ({})", revision.short()));
         } else {
@@ -76,7 +82,8 @@ impl New {
     }
 
     fn template<'a>(&self, platform: &'a Platform, ask: &mut Asker<'_>) -> Result<(TemplateRef, &'a Template), Error> {
-        let known: Vec<_> = platform.templates.iter().filter_map(|(name, item)| Some((name, item.loaded.as_ref().ok()?))).collect();
+        let known: Vec<_> =
+            platform.templates.iter().filter_map(|(name, item)| Some((name, item.loaded.as_ref().ok()?))).collect();
         let names = known.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ");
         let asked = ask.for_value(self.template.clone(), "--template", &format!("Template ({names})"), None)?;
         let found = known.into_iter().find(|(name, _)| name.to_string() == asked);
@@ -129,7 +136,10 @@ impl New {
             let parameters = known.keys().cloned().collect::<Vec<_>>().join(", ");
             return Err(Error::usage(
                 format!("--set {unknown}: neither a field nor a parameter of {reference}"),
-                format!("the fields are {}; the parameters are {parameters}", FIELDS.map(|(field, _)| field).join(", ")),
+                format!(
+                    "the fields are {}; the parameters are {parameters}",
+                    FIELDS.map(|(field, _)| field).join(", ")
+                ),
             ));
         }
         if !parameters.is_empty() {
@@ -138,10 +148,12 @@ impl New {
         Ok(json!({ "apiVersion": "dayfly.dev/v1", "kind": "App", "metadata": { "name": name }, "spec": spec }))
     }
 
-    fn given(&self) -> Result<serde_json::Map<String, Value>, Error> {
+    fn given(&self) -> Result<Map<String, Value>, Error> {
         let pair = |text: &String| match text.split_once('=') {
             Some((key, value)) => Ok((key.trim().to_owned(), Value::from(value))),
-            None => Err(Error::usage(format!("--set {text}: no '=' in it"), "write it like --set owner=maya@example.com")),
+            None => {
+                Err(Error::usage(format!("--set {text}: no '=' in it"), "write it like --set owner=maya@example.com"))
+            }
         };
         self.set.iter().map(pair).collect()
     }
@@ -161,7 +173,13 @@ fn default_ttl(platform: &Platform, tier: Option<&str>) -> Option<String> {
 }
 
 /// Refuses an app that `check` would refuse.
-fn judge(context: &Context, snapshot: &Snapshot, name: &AppName, path: &str, text: &str) -> Result<Option<Instance>, Error> {
+fn judge(
+    context: &Context,
+    snapshot: &Snapshot,
+    name: &AppName,
+    path: &str,
+    text: &str,
+) -> Result<Option<Instance>, Error> {
     let with = snapshot.patched(None, [(path.to_owned(), Some(Entry::file(text.as_bytes())))]);
     match Platform::load(&with, None).instance(name) {
         Ok(instance) => Ok(Some(instance)),
@@ -179,7 +197,13 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    fn for_value(&mut self, given: Option<impl Into<Value>>, flag: &str, question: &str, default: Option<String>) -> Result<String, Error> {
+    fn for_value(
+        &mut self,
+        given: Option<impl Into<Value>>,
+        flag: &str,
+        question: &str,
+        default: Option<String>,
+    ) -> Result<String, Error> {
         if let Some(given) = given {
             let given: Value = given.into();
             return Ok(given.as_str().map_or_else(|| given.to_string(), str::to_owned));
@@ -194,7 +218,9 @@ impl Asker<'_> {
             let read = std::io::stdin().lock().read_line(&mut line).map_err(Error::file("standard input"))?;
             match (line.trim(), &default) {
                 ("", Some(default)) => return Ok(default.clone()),
-                ("", None) if read == 0 => return Err(Error::usage(format!("{flag} is needed"), format!("it answers: {question}"))),
+                ("", None) if read == 0 => {
+                    return Err(Error::usage(format!("{flag} is needed"), format!("it answers: {question}")));
+                }
                 ("", None) => {}
                 (answer, _) => return Ok(answer.to_owned()),
             }

@@ -1,10 +1,10 @@
 //! `dayfly plan`: what `apply` would change, as a diff per object.
 
+use dayfly_core::plan::Action;
 use serde_json::json;
 
 use super::{Context, Exit, check};
 use crate::output::Style;
-use crate::reconcile::Reconciler;
 
 /// Show what `apply` would change in the cluster
 #[derive(clap::Args)]
@@ -19,9 +19,7 @@ pub struct Plan {
 impl Plan {
     /// Plans and prints.
     pub fn run(self, context: &Context) -> Exit {
-        let home = context.home();
-        let key = home.signer(context.global.ledger_key.as_deref())?.verifier();
-        let mut reconciler = Reconciler::new(home.repository()?, key, context.target()).only(super::app_names(&self.apps)?);
+        let mut reconciler = context.reconciler(&self.apps)?;
         let snapshot = check::snapshot(context, self.rev.as_deref())?;
         let preview = context.block_on(async { reconciler.preview(snapshot, context.now()).await })?;
         if context.output.is_data() {
@@ -30,11 +28,15 @@ impl Plan {
         }
         for change in &preview.changes {
             let style = match change.change.action {
-                "create" => Style::Green,
-                "delete" | "replace" => Style::Red,
+                Action::Create => Style::Green,
+                Action::Delete | Action::Replace => Style::Red,
                 _ => Style::Yellow,
             };
-            context.output.line(context.output.paint(style, &format!("{} {}", change.change.action, change.change.object)));
+            context.output.line(
+                context
+                    .output
+                    .paint(style, &format!("{} {}  # {}", change.change.action, change.change.object, change.reason)),
+            );
             for line in change.diff.lines() {
                 let style = match line.as_bytes().first() {
                     Some(b'+') => Style::Green,
@@ -46,7 +48,7 @@ impl Plan {
             }
         }
         context.output.diagnostics(&preview.diagnostics);
-        context.output.line(preview.summary);
+        context.output.line(preview.summary());
         Ok(u8::from(!preview.changes.is_empty()))
     }
 }

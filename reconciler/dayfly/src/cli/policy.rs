@@ -1,7 +1,7 @@
 //! `dayfly policy`: the platform's own tests of its policies.
 
 use dayfly_core::platform::Platform;
-use dayfly_core::policy;
+use dayfly_core::policy::PolicySet;
 
 use super::{Context, Exit, check};
 use crate::output::Style;
@@ -25,22 +25,27 @@ impl Policy {
     pub fn run(self, context: &Context) -> Exit {
         let PolicyVerb::Test = self.verb;
         let platform = Platform::load(&check::snapshot(context, None)?, None);
-        let results = match policy::test(&platform.policies) {
+        let results = platform.policies.loaded.and_then(|sources| PolicySet::compile(&sources)?.test());
+        let results = match results {
             Ok(results) => results,
             Err(errors) => {
                 context.output.diagnostics(errors.iter());
                 return Ok(1);
             }
         };
-        let failed = results.iter().filter(|result| !result.passed).count();
+        let failed = results.iter().filter(|result| result.failure.is_some()).count();
         if context.output.is_data() {
             context.output.data("PolicyTest", &serde_json::json!({ "items": results }))?;
             return Ok(u8::from(failed > 0));
         }
         for result in &results {
-            let word = if result.passed { context.output.paint(Style::Green, "pass") } else { context.output.paint(Style::Red, "FAIL") };
-            let why = result.message.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-            context.output.line(format!("{word}  {}:{}  {}{why}", result.path, result.line, result.name));
+            let word = if result.failure.is_none() {
+                context.output.paint(Style::Green, "pass")
+            } else {
+                context.output.paint(Style::Red, "FAIL")
+            };
+            let why = result.failure.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            context.output.line(format!("{word}  {}:{}  {}{why}", result.path, result.position.line, result.name));
         }
         if results.is_empty() {
             context.output.line("no tests: write policies/NAME_test.rego with rules that begin with test_");

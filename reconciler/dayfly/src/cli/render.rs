@@ -50,9 +50,10 @@ pub fn known_app(platform: &Platform, name: &str) -> Result<AppName, Error> {
     if platform.apps.contains_key(&parsed) {
         return Ok(parsed);
     }
-    let nearest = platform.apps.keys().max_by(|a, b| {
-        strsim::jaro_winkler(a.as_str(), name).total_cmp(&strsim::jaro_winkler(b.as_str(), name))
-    });
+    let nearest = platform
+        .apps
+        .keys()
+        .max_by(|a, b| strsim::jaro_winkler(a.as_str(), name).total_cmp(&strsim::jaro_winkler(b.as_str(), name)));
     let help = match nearest {
         Some(nearest) => format!("the nearest name is {nearest}; `dayfly status` lists all"),
         None => "there are no apps yet: `dayfly new` starts one".into(),

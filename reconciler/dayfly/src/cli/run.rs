@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use dayfly_core::plan::Action;
+
 use super::{Context, Exit};
 use crate::controller;
 use crate::error::Error;
@@ -16,9 +18,7 @@ pub struct Run {}
 impl Run {
     /// Runs until it is told to stop.
     pub fn run(self, context: &Context) -> Exit {
-        let home = context.home();
-        let key = home.signer(context.global.ledger_key.as_deref())?.verifier();
-        let reconciler = Reconciler::new(home.repository()?, key, context.target());
+        let reconciler = context.reconciler(&[])?;
         context.block_on(control(context, reconciler, None))?;
         Ok(0)
     }
@@ -64,7 +64,12 @@ pub fn print_pass(context: &Context, pass: &Pass) -> Result<(), Error> {
     output.text(&report::table(output, &pass.items, pass.time));
     output.diagnostics(&pass.diagnostics);
     for retired in &pass.retired {
-        output.line(format!("retired {} from {}: its time was up (commit {})", retired.app, retired.tier, retired.commit.short()));
+        output.line(format!(
+            "retired {} from {}: its time was up (commit {})",
+            retired.app,
+            retired.tier,
+            retired.commit.short()
+        ));
     }
     if pass.writes == 0 {
         output.line(output.paint(Style::Green, "Nothing to do: everything is as git says."));
@@ -83,7 +88,12 @@ pub fn print_pass(context: &Context, pass: &Pass) -> Result<(), Error> {
 /// `41 objects created, 3 updated`.
 fn change_summary(pass: &Pass) -> String {
     let mut words = Vec::new();
-    for (action, word) in [("create", "created"), ("update", "updated"), ("replace", "replaced"), ("delete", "deleted")] {
+    for (action, word) in [
+        (Action::Create, "created"),
+        (Action::Update, "updated"),
+        (Action::Replace, "replaced"),
+        (Action::Delete, "deleted"),
+    ] {
         let number = pass.changes.iter().filter(|change| change.action == action).count();
         match (number, words.is_empty()) {
             (0, _) => {}

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::{Context, Exit};
-use crate::reconcile::Reconciler;
 use crate::report;
 
 /// Show how the apps are
@@ -16,10 +15,8 @@ pub struct Status {
 impl Status {
     /// Looks and tells.
     pub fn run(self, context: &Context) -> Exit {
-        let home = context.home();
-        let key = home.signer(context.global.ledger_key.as_deref())?.verifier();
         let apps: Vec<String> = self.app.into_iter().collect();
-        let mut reconciler = Reconciler::new(home.repository()?, key, context.target()).only(super::app_names(&apps)?);
+        let mut reconciler = context.reconciler(&apps)?;
         let now = context.now();
         let items = context.block_on(async { reconciler.status(now).await })?;
         if context.output.is_data() {

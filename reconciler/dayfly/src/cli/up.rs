@@ -11,13 +11,13 @@ use dayfly_local::apiserver::{ApiServer, Config};
 use serde_json::json;
 
 use super::{Context, Exit, run};
-use crate::cluster::Target;
+use crate::clusters::Target;
 use crate::error::Error;
 use crate::git::{self, Repository, Seeded};
 use crate::home::Home;
+use crate::ledger;
 use crate::output::Style;
 use crate::reconcile::Reconciler;
-use crate::ledger;
 
 /// Run the whole platform on this machine
 #[derive(clap::Args)]
@@ -56,7 +56,8 @@ impl Up {
             }
             None => context.target(),
         };
-        let mut reconciler = Reconciler::new(home.repository()?, home.signer(context.global.ledger_key.as_deref())?.verifier(), target);
+        let key = home.signer(context.global.ledger_key.as_deref())?.verifier();
+        let mut reconciler = context.configured(Reconciler::new(home.repository()?, key, target));
         if self.once {
             let pass = reconciler.pass(context.now()).await?;
             run::print_pass(context, &pass)?;
@@ -107,12 +108,18 @@ fn seed(context: &Context, home: &Home) -> Result<Seeded, Error> {
 }
 
 async fn serve_api(home: &Home, port: u16) -> Result<ApiServer, Error> {
-    let config = |port| Config { data_dir: Some(home.state().join("kubernetes")), addr: ([127, 0, 0, 1], port).into(), ..Config::default() };
+    let config = |port| Config {
+        data_dir: Some(home.state().join("kubernetes")),
+        addr: ([127, 0, 0, 1], port).into(),
+        ..Config::default()
+    };
     match ApiServer::start(config(port)).await {
         Err(error) if error.is_address_in_use() => ApiServer::start(config(0)).await,
         outcome => outcome,
     }
-    .map_err(|e| Error::usage(format!("the embedded Kubernetes API does not start: {e}"), "`rm -r .dayfly` starts afresh"))
+    .map_err(|e| {
+        Error::usage(format!("the embedded Kubernetes API does not start: {e}"), "`rm -r .dayfly` starts afresh")
+    })
 }
 
 /// The kubeconfig contexts that the platform's environments name.

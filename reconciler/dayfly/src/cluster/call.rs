@@ -1,9 +1,6 @@
 //! The one place where a cluster is called: every call is counted, numbered, limited, retried and explained here.
 
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dayfly_core::kinds::Kind;
@@ -17,6 +14,7 @@ use serde_json::Value;
 use super::Cluster;
 use super::error::{ClusterError, Fact, classify};
 use super::limit::Pressure;
+use crate::calls::{Call, Moment, Verb};
 
 /// Attempts at one call before it is given up.
 const ATTEMPTS: u32 = 5;
@@ -24,96 +22,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long one attempt may take; an API server gives its webhooks 30 s at most.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What a call does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// Reads one object.
-    Get,
-    /// Reads a page of objects.
-    List,
-    /// Opens a stream of changes.
-    Watch,
-    /// Creates by POST.
-    Create,
-    /// Replaces by PUT.
-    Update,
-    /// Server-side apply.
-    Apply,
-    /// Deletes.
-    Delete,
-}
-
-/// A call as the fault callback sees it.
-#[derive(Debug, Clone)]
-pub struct Call<'a> {
-    /// Its number, from 1, over all clusters that share the counter.
-    pub number: u64,
-    /// The cluster.
-    pub cluster: &'a str,
-    /// What it does.
-    pub verb: Verb,
-    /// The path of the URL.
-    pub path: &'a str,
-    /// Whether it changes something.
-    pub writes: bool,
-}
-
-/// When the fault callback is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
-    /// Before the request is sent.
-    Before,
-    /// After the answer arrived, before anybody sees it.
-    After,
-}
-
-/// Asked before and after every call; an error makes the call fail as if the process had been stopped there.
-pub type Fault = Arc<dyn Fn(&Call<'_>, Moment) -> Result<(), Fact> + Send + Sync>;
-
-/// Counts and numbers the calls of all clusters that share it.
-#[derive(Clone, Default)]
-pub struct Calls(Arc<Counters>);
-
-#[derive(Default)]
-struct Counters {
-    reads: AtomicU64,
-    writes: AtomicU64,
-    fault: Option<Fault>,
-}
-
-impl Calls {
-    /// With a callback around every call, for tests of crashes.
-    pub fn with_fault(fault: Fault) -> Self {
-        Self(Arc::new(Counters { fault: Some(fault), ..Counters::default() }))
-    }
-
-    /// Calls that changed nothing, dry runs and watches among them.
-    pub fn reads(&self) -> u64 {
-        self.0.reads.load(Ordering::Relaxed)
-    }
-
-    /// Calls that could change something.
-    pub fn writes(&self) -> u64 {
-        self.0.writes.load(Ordering::Relaxed)
-    }
-
-    fn count(&self, writes: bool) -> u64 {
-        let counter = if writes { &self.0.writes } else { &self.0.reads };
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.reads() + self.writes()
-    }
-
-    fn ask(&self, call: &Call<'_>, moment: Moment) -> Result<(), Fact> {
-        self.0.fault.as_ref().map_or(Ok(()), |fault| fault(call, moment))
-    }
-}
-
-impl fmt::Debug for Calls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Calls({} reads, {} writes)", self.reads(), self.writes())
-    }
-}
 
 /// A request to the API of a kind.
 #[derive(Clone)]
@@ -247,7 +155,8 @@ impl Request {
 
     fn to_http(&self) -> Result<http::Request<Vec<u8>>, Fact> {
         let (method, content) = match self.verb {
-            Verb::Get | Verb::List | Verb::Watch => (Method::GET, "application/json"),
+            // A commit goes to git, never here.
+            Verb::Get | Verb::List | Verb::Watch | Verb::Commit => (Method::GET, "application/json"),
             Verb::Create => (Method::POST, "application/json"),
             Verb::Update => (Method::PUT, "application/json"),
             Verb::Apply => (Method::PATCH, "application/apply-patch+yaml"),
@@ -363,8 +272,8 @@ impl Cluster {
     fn number<'a>(&'a self, request: &Request, path: &'a str) -> Result<Call<'a>, Fact> {
         let writes = request.writes();
         let number = self.calls().count(writes);
-        let call = Call { number, cluster: self.name(), verb: request.verb, path, writes };
-        tracing::debug!(number, cluster = call.cluster, verb = ?call.verb, path, "call");
+        let call = Call { number, to: self.name(), verb: request.verb, path, writes };
+        tracing::debug!(number, to = call.to, verb = ?call.verb, path, "call");
         self.calls().ask(&call, Moment::Before)?;
         Ok(call)
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use dayfly_core::inventory::InventoryError;
 use serde_json::Value;
 
-use super::call::{Request, Verb};
+use super::call::Request;
+use crate::calls::Verb;
 
 /// A call that did not do what it should. The text names the cluster and the object first.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -250,6 +251,7 @@ impl Verb {
             Self::Update => "update",
             Self::Apply => "patch",
             Self::Delete => "delete",
+            Self::Commit => "commit",
         }
     }
 }

@@ -19,13 +19,14 @@ use dayfly_core::observed::Observed;
 use dayfly_core::platform::environment;
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
 pub use apply::{ChangeSet, Done, Failure, Limits};
-pub use call::{Call, Calls, Fault, Moment, Verb};
 pub use error::{ClusterError, Fact};
 pub use preview::Preview;
 
+use crate::calls::Calls;
 use limit::Limiter;
 use observe::Store;
 
@@ -55,6 +56,7 @@ struct Inner {
     calls: Calls,
     limiter: Limiter,
     store: Arc<Store>,
+    simulated: OnceCell<bool>,
 }
 
 impl Cluster {
@@ -89,13 +91,24 @@ impl Cluster {
     /// A cluster behind a client that stands already.
     pub fn with_client(name: impl Into<String>, client: Client, calls: Calls) -> Self {
         let store = Arc::new(Store::new());
-        let inner = Inner { name: name.into(), client, calls, limiter: Limiter::new(), store };
+        let inner =
+            Inner { name: name.into(), client, calls, limiter: Limiter::new(), store, simulated: OnceCell::new() };
         Self { inner: Arc::new(inner), watches: Arc::default() }
     }
 
     /// The kubeconfig context, or `in-cluster`.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Whether nothing really runs there: an API server that only plays its controllers says so in the build metadata of
+    /// its version, `v1.36.2+simulated`.
+    pub async fn is_simulated(&self) -> bool {
+        let version = async || {
+            let version = self.client().apiserver_version().await;
+            version.is_ok_and(|version| version.git_version.ends_with("+simulated"))
+        };
+        *self.inner.simulated.get_or_init(version).await
     }
 
     /// The calls that were made, here and on all clusters that share the counter.

@@ -109,6 +109,13 @@ pub struct Tip {
     pub revision: Revision,
 }
 
+impl Tip {
+    /// The branch as people say it: `main`.
+    pub fn short_branch(&self) -> &str {
+        self.branch.trim_start_matches("refs/heads/")
+    }
+}
+
 /// Whether a path belongs to the platform.
 fn within(path: &str) -> bool {
     FOLDERS.iter().any(|folder| path.starts_with(folder))

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use dayfly_core::digest::{ObjectId, Revision};
+use dayfly_core::history::{AppChange, AppFacts, CommitFacts};
+use dayfly_core::names::AppName;
 use dayfly_core::snapshot::{Content, Entry, MAX_FILE, Snapshot};
 use gix::bstr::ByteSlice;
 use gix::diff::tree::{Recorder, recorder};
 use gix::objs::tree::{EntryKind, EntryMode};
+use jiff::Timestamp;
 
 use super::{Error, LEDGER, Tip, within};
 
@@ -104,7 +107,7 @@ impl Repository {
         let mut next = Some(tip);
         while let Some(at) = next.filter(|at| !known.contains(at)) {
             line.push(at);
-            next = self.commit(at)?.parent_ids().next().map(|id| revision(&id));
+            next = self.first_parent(at)?;
         }
         line.reverse();
         Ok(line)
@@ -112,9 +115,37 @@ impl Repository {
 
     /// What a commit changed against its first parent, within the platform's folders.
     pub fn changes(&self, at: Revision) -> Result<Vec<Change>, Error> {
-        let parent = self.commit(at)?.parent_ids().next().map(|id| revision(&id));
-        let before = parent.map_or(Ok(self.gix.empty_tree().id), |parent| self.tree_of(parent))?;
+        let before = self.first_parent(at)?.map_or(Ok(self.gix.empty_tree().id), |parent| self.tree_of(parent))?;
         self.diff_trees(before, self.tree_of(at)?)
+    }
+
+    /// The first parent of a commit; none of a root.
+    pub fn first_parent(&self, at: Revision) -> Result<Option<Revision>, Error> {
+        Ok(self.commit(at)?.parent_ids().next().map(|id| revision(&id)))
+    }
+
+    /// What a commit says about apps.
+    pub fn facts(&self, at: Revision) -> Result<CommitFacts, Error> {
+        let mut changes = Vec::new();
+        for change in self.changes(at)? {
+            let name = change.path.strip_prefix("apps/").and_then(|rest| rest.strip_suffix("/app.yaml"));
+            let Some(app) = name.and_then(|name| name.parse::<AppName>().ok()) else { continue };
+            let facts = |id: Option<ObjectId>| -> Result<_, Error> {
+                let Some(id) = id else { return Ok(None) };
+                Ok(Some(self.blob(id)?.map(|bytes| AppFacts::read(&bytes)).unwrap_or_default()))
+            };
+            changes.push(AppChange { app, before: facts(change.before)?, after: facts(change.after)? });
+        }
+        let commit = self.commit(at)?;
+        let author = commit.author().map_err(|e| self.broken(e))?;
+        let time = commit.time().map_err(|e| self.broken(e))?;
+        Ok(CommitFacts {
+            revision: at,
+            time: Timestamp::from_second(time.seconds).unwrap_or(Timestamp::MIN),
+            author: format!("{} <{}>", author.name, author.email),
+            message: commit.message_raw_sloppy().to_str_lossy().into_owned(),
+            changes,
+        })
     }
 
     /// A commit object.

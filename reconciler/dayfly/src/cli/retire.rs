@@ -1,0 +1,52 @@
+//! `dayfly retire`: a person ends an app, or confirms that many may go.
+
+use dayfly_core::ledger::Fact;
+use dayfly_core::lifecycle::retire;
+
+use super::{Context, Exit, proposed, render};
+use crate::error::Error;
+use crate::ledger;
+
+/// End an app: commit its deletion
+#[derive(clap::Args)]
+pub struct Retire {
+    /// The app
+    #[arg(required_unless_present = "confirm")]
+    app: Option<String>,
+    /// Why, for the history
+    #[arg(long, default_value = "a person asked for it")]
+    reason: String,
+    /// Confirm that everything the current commit deletes is meant to go, however much it is
+    #[arg(long, conflicts_with_all = ["app", "reason"])]
+    confirm: bool,
+}
+
+impl Retire {
+    /// Commits the deletion, or puts it on a branch, as the tier says.
+    pub fn run(self, context: &Context) -> Exit {
+        let Some(name) = &self.app else { return confirm(context) };
+        let (repository, snapshot, platform) = proposed::tip(context)?;
+        let app = render::known_app(&platform, name)?;
+        match retire::retire(&platform, &app, &self.reason) {
+            Ok(proposal) => proposed::carry(context, &repository, &snapshot, &proposal),
+            Err(diagnostic) => proposed::refuse(context, &diagnostic),
+        }
+    }
+}
+
+/// Signs that the deletions up to the tip are meant.
+fn confirm(context: &Context) -> Exit {
+    let home = context.home();
+    let repository = home.repository()?;
+    let tip = repository.tip()?;
+    let signer = home.signer(context.global.ledger_key.as_deref())?;
+    if ledger::read(&repository, &signer.verifier())?.is_none() {
+        return Err(Error::refused(
+            "nothing is approved yet, so there is nothing to confirm",
+            "begin with `dayfly adopt`",
+        ));
+    }
+    ledger::append(&repository, &signer, tip.revision, context.now(), Fact::Confirmation)?;
+    context.output.note(format!("confirmed: what {} no longer has may go", tip.revision.short()));
+    Ok(0)
+}

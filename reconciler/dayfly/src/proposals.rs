@@ -1,0 +1,56 @@
+//! Carries proposals to git: a commit on the default branch, or a branch that waits for a pull request.
+
+use dayfly_core::digest::Revision;
+use dayfly_core::lifecycle::Proposal;
+use dayfly_core::platform::environment::Changes;
+use jiff::Timestamp;
+
+use crate::calls::Calls;
+use crate::error::Error;
+use crate::git::{Commit, Repository, Tip, Writer};
+
+/// What came of a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Carried {
+    /// It is on the default branch.
+    Committed(Revision),
+    /// It is on a branch of its own and waits for a person.
+    Branched {
+        /// The branch, without `refs/heads/`.
+        branch: String,
+        /// Whether it was made now, or stood already.
+        is_new: bool,
+    },
+}
+
+/// Carries one proposal, made on `tip`. Where the branch moved meanwhile it fails with a conflict, and the caller plans
+/// anew.
+pub fn carry(
+    repository: &Repository,
+    tip: &Tip,
+    proposal: &Proposal,
+    now: Timestamp,
+    calls: &Calls,
+) -> Result<Carried, Error> {
+    let edits: Vec<_> = proposal
+        .edits
+        .iter()
+        .map(|edit| (edit.path.clone(), edit.content.as_ref().map(|bytes| bytes.to_vec())))
+        .collect();
+    let message = proposal.message();
+    let writer = Writer::open(repository.path())?;
+    let branch = format!("refs/heads/{}", proposal.branch);
+    let (branch, parent) = match proposal.by {
+        Changes::Commit => (tip.branch.as_str(), Some(tip.revision)),
+        Changes::PullRequest if repository.resolve(&branch).is_ok() => {
+            return Ok(Carried::Branched { branch: proposal.branch.clone(), is_new: false });
+        }
+        Changes::PullRequest => (branch.as_str(), Some(tip.revision)),
+    };
+    let commit = Commit { branch, parent, edits: &edits, message: &message, time: now };
+    let revision = calls.git(branch, || writer.commit(&commit))?;
+    Ok(match proposal.by {
+        Changes::Commit => Carried::Committed(revision),
+        Changes::PullRequest => Carried::Branched { branch: proposal.branch.clone(), is_new: true },
+    })
+}

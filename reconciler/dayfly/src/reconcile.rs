@@ -1,0 +1,548 @@
+//! One pass: from what git says to a cluster that agrees. Shared by `apply`, `run` and `up`, as straight-line code.
+//!
+//! read the tip -> retire what is due (a commit, then the new tip) -> judge -> observe -> decide what goes -> plan -> apply
+//! in waves -> prune -> wait for health -> status
+
+mod preview;
+mod report;
+mod retire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dayfly_core::diagnostic::Diagnostic;
+use dayfly_core::digest::{Digest, Revision};
+use dayfly_core::evaluate::Evaluated;
+use dayfly_core::inventory::{Inventory, InventoryError, LastPass, Scope};
+use dayfly_core::ledger::Verifier;
+use dayfly_core::names::{AppName, InstanceKey, TierName};
+use dayfly_core::observed::Observed;
+use dayfly_core::plan::{self, Action, Note, Plan};
+use dayfly_core::platform::environment::Drift;
+use dayfly_core::policy::Admitted;
+use dayfly_core::removal::{self, Facts, Removals};
+use dayfly_core::render::{self, Manifests};
+use dayfly_core::snapshot::Snapshot;
+use dayfly_core::status::Status;
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::calls::Calls;
+use crate::cluster::{Cluster, Limits};
+use crate::clusters::{self, Clusters};
+use crate::error::Error;
+use crate::git::Repository;
+use crate::source::{Source, View};
+
+pub use preview::{Preview, PreviewedChange};
+use report::{stay, trouble};
+use retire::Memory;
+
+/// How many instances are worked on at once; the cluster's own limiter decides how many calls run.
+const INSTANCES: usize = 32;
+/// How long a one-shot pass waits for what it changed.
+const PATIENCE: Limits = Limits { health: Duration::from_secs(120), deletion: Duration::from_secs(60) };
+/// How long a controller's pass waits: the watches tell it when to go on, and one slow app slows nobody.
+const IMPATIENCE: Limits = Limits { health: Duration::from_secs(2), deletion: Duration::from_secs(2) };
+
+/// What a pass did. Serialized, it is the `Pass` of the JSON formats.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pass {
+    /// The tip.
+    pub revision: Revision,
+    /// Every app.
+    pub items: Vec<Status>,
+    /// Every object that was changed.
+    pub changes: Vec<Changed>,
+    /// How many calls changed something, in clusters, git and forge.
+    pub writes: usize,
+    /// How many calls there were, reads and watches included.
+    pub calls: usize,
+    /// The apps that were retired.
+    pub retired: Vec<Retired>,
+    /// The changes that wait for a person's approval.
+    pub proposals: Vec<Proposed>,
+    /// What somebody should know.
+    pub diagnostics: Vec<Diagnostic>,
+    /// When it was.
+    #[serde(skip)]
+    pub time: Timestamp,
+    /// How long it took.
+    #[serde(skip)]
+    pub took: Duration,
+    /// When something is due next.
+    #[serde(skip)]
+    pub next_due: Option<Timestamp>,
+    /// How many instances were rendered anew.
+    #[serde(skip)]
+    pub renders: usize,
+    /// What failed and may go well later.
+    #[serde(skip)]
+    pub unfinished: BTreeSet<Scope>,
+}
+
+/// An object that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// The app; empty for what a tier has once.
+    pub app: String,
+    /// The tier.
+    pub tier: TierName,
+    /// What happened.
+    pub action: Action,
+    /// To which object.
+    pub object: String,
+}
+
+/// An app that was retired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Retired {
+    /// The app.
+    pub app: AppName,
+    /// The tier it was in.
+    pub tier: TierName,
+    /// The commit that deleted it.
+    pub commit: Revision,
+}
+
+/// A change that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proposed {
+    /// What it is about: `retire`.
+    pub action: String,
+    /// The app.
+    pub app: AppName,
+    /// The tier.
+    pub tier: TierName,
+    /// The pull request's number, where the forge has one.
+    pub pull_request: Option<u64>,
+    /// The branch that carries it.
+    pub branch: String,
+}
+
+impl Pass {
+    /// Whether something failed that may go well later.
+    pub fn is_unfinished(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
+
+    /// Whether something is not as git says.
+    pub fn has_failed(&self) -> bool {
+        self.is_unfinished() || self.items.iter().any(Status::is_unhealthy)
+    }
+}
+
+/// Passes, one after the other, and what is remembered between them; all of it can be read again.
+pub struct Reconciler {
+    source: Source,
+    clusters: Clusters,
+    only: BTreeSet<AppName>,
+    inventories: BTreeMap<Scope, Inventory>,
+    /// The clusters whose inventories were read.
+    read: BTreeSet<String>,
+    /// The verdict that each scope was last brought to. What is absent or another allocation has to be planned.
+    settled: BTreeMap<InstanceKey, Arc<Evaluated>>,
+    /// The same for what a tier has once, by the digest of its folder.
+    settled_shared: BTreeMap<TierName, Digest>,
+    /// The cluster of each tier that can be reached.
+    tiers: BTreeMap<TierName, Cluster>,
+    /// The clusters where nothing really runs.
+    simulated: BTreeSet<String>,
+    /// Inventories that cannot be read: nothing of theirs is touched.
+    corrupt: BTreeMap<String, InventoryError>,
+    /// Inventories that somebody else wrote meanwhile.
+    stale: BTreeSet<Scope>,
+    /// What the last plan of each scope left alone.
+    notes: BTreeMap<Scope, Vec<Note>>,
+    /// What the watches told of since the last pass.
+    touched: BTreeSet<Scope>,
+    memory: Memory,
+    is_time_stated: bool,
+}
+
+/// One instance's part of a pass.
+struct Work {
+    cluster: Cluster,
+    plan: Plan,
+    inventory: Inventory,
+    last: LastPass,
+}
+
+/// What a scope is to be brought to.
+struct Target {
+    wanted: Wanted,
+    drift: Drift,
+    last: LastPass,
+}
+
+enum Wanted {
+    /// What policy admitted.
+    Admitted(Arc<Admitted>),
+    /// What a tier has once.
+    Shared(Manifests),
+}
+
+impl Wanted {
+    fn manifests(&self) -> &Manifests {
+        match self {
+            Self::Admitted(admitted) => admitted.manifests(),
+            Self::Shared(manifests) => manifests,
+        }
+    }
+}
+
+impl Target {
+    fn plan(&self, inventory: &Inventory, observed: &Observed) -> Plan {
+        match &self.wanted {
+            Wanted::Admitted(admitted) => plan::plan(admitted, inventory, observed, self.drift),
+            Wanted::Shared(manifests) => plan::plan_shared(manifests, inventory, observed, self.drift),
+        }
+    }
+}
+
+impl Reconciler {
+    /// A reconciler of one repository.
+    pub fn new(repository: Repository, verifier: Verifier, target: clusters::Target) -> Self {
+        Self::with_calls(repository, verifier, target, Calls::default())
+    }
+
+    /// The same, with its own count of calls.
+    pub fn with_calls(repository: Repository, verifier: Verifier, target: clusters::Target, calls: Calls) -> Self {
+        Self {
+            source: Source::new(repository, verifier),
+            clusters: Clusters::new(target, calls),
+            only: BTreeSet::new(),
+            inventories: BTreeMap::new(),
+            read: BTreeSet::new(),
+            settled: BTreeMap::new(),
+            settled_shared: BTreeMap::new(),
+            tiers: BTreeMap::new(),
+            simulated: BTreeSet::new(),
+            corrupt: BTreeMap::new(),
+            stale: BTreeSet::new(),
+            notes: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            memory: Memory::default(),
+            is_time_stated: false,
+        }
+    }
+
+    /// The same, for these apps only; for all where none is named.
+    pub fn only(mut self, apps: BTreeSet<AppName>) -> Self {
+        self.only = apps;
+        self
+    }
+
+    /// The same, remembering what was announced in that file.
+    pub fn remembering(mut self, path: PathBuf) -> Self {
+        self.memory = Memory::at(path);
+        self
+    }
+
+    /// The same, at times that a person states and nobody doubts.
+    pub fn at_stated_times(mut self, stated: bool) -> Self {
+        self.is_time_stated = stated;
+        self
+    }
+
+    /// The repository.
+    pub fn repository(&self) -> &Repository {
+        self.source.repository()
+    }
+
+    /// Waits until something of ours changed in a cluster.
+    pub async fn cluster_changed(&mut self) {
+        let touched = self.clusters.touched().await;
+        self.touched.extend(touched);
+    }
+}
+
+impl Reconciler {
+    /// One full pass that waits for what it changed to become healthy.
+    pub async fn pass(&mut self, now: Timestamp) -> Result<Pass, Error> {
+        self.pass_within(now, PATIENCE).await
+    }
+
+    /// One pass of a controller: it plans only what changed in git or in a cluster.
+    pub async fn watch_pass(&mut self, now: Timestamp) -> Result<Pass, Error> {
+        self.pass_within(now, IMPATIENCE).await
+    }
+
+    /// How the apps are, without changing anything.
+    pub async fn status(&mut self, now: Timestamp) -> Result<Vec<Status>, Error> {
+        let view = self.source.read(now)?;
+        let mut pass = Pass::new(&view, now);
+        self.observe(&view, &mut pass).await?;
+        let all = self.scopes(&view);
+        self.plan(&view, all, now, &mut pass).await;
+        let removals = self.removals(&view, now);
+        self.report(&view, &removals, now, &mut pass);
+        Ok(pass.items)
+    }
+
+    /// What a pass would change if these files were the tip.
+    pub async fn preview(&mut self, files: Snapshot, now: Timestamp) -> Result<Preview, Error> {
+        let view = self.source.preview(files, now)?;
+        let mut pass = Pass::new(&view, now);
+        self.observe(&view, &mut pass).await?;
+        let all = self.scopes(&view);
+        let mut plans: Vec<_> =
+            self.plan(&view, all, now, &mut pass).await.into_iter().map(|work| (work.cluster, work.plan)).collect();
+        let removals = self.removals(&view, now);
+        plans.extend(self.removal_work(&removals, &view).into_iter().map(|work| (work.cluster, work.plan)));
+        pass.diagnostics.extend(removals.stays.iter().map(stay));
+        Ok(Preview::of(plans, pass.diagnostics).await)
+    }
+
+    async fn pass_within(&mut self, now: Timestamp, limits: Limits) -> Result<Pass, Error> {
+        let began = Instant::now();
+        let (reads, writes) = (self.clusters.calls().reads(), self.clusters.calls().writes());
+        let mut view = self.source.read(now)?;
+        let retirement = self.retire_due(&view, now)?;
+        if !retirement.retired.is_empty() {
+            view = self.source.read(now)?;
+        }
+        let mut pass = Pass::new(&view, now);
+        pass.renders = view.evaluation.renders;
+        pass.diagnostics.extend(view.findings());
+        self.observe(&view, &mut pass).await?;
+
+        let touched = std::mem::take(&mut self.touched);
+        let due = self
+            .scopes(&view)
+            .into_iter()
+            .filter(|scope| touched.contains(scope) || !self.is_settled(scope, &view))
+            .collect();
+        let work = self.plan(&view, due, now, &mut pass).await;
+        self.carry_out(work, &view, limits, &mut pass).await;
+        let removals = self.removals(&view, now);
+        let work = self.removal_work(&removals, &view);
+        self.carry_out(work, &view, limits, &mut pass).await;
+        pass.diagnostics.extend(removals.stays.iter().map(stay));
+        self.report(&view, &removals, now, &mut pass);
+
+        retirement.tell(&mut pass);
+        pass.writes = (self.clusters.calls().writes() - writes) as usize;
+        pass.calls = pass.writes + (self.clusters.calls().reads() - reads) as usize;
+        pass.took = began.elapsed();
+        Ok(pass)
+    }
+
+    /// Connects to the clusters of all environments, waits for a first look at them, and reads their inventories once.
+    async fn observe(&mut self, view: &View, pass: &mut Pass) -> Result<(), Error> {
+        self.tiers.clear();
+        for (tier, item) in &view.platform.environments {
+            let Some(environment) = item.get() else { continue };
+            match self.clusters.of(&environment.cluster).await {
+                Ok(cluster) => drop(self.tiers.insert(tier.clone(), cluster)),
+                Err(error) => pass.diagnostics.push(trouble(&error)),
+            }
+        }
+        let mut clusters: Vec<Cluster> = self.clusters.connected().cloned().collect();
+        clusters.retain(|cluster| self.tiers.values().any(|used| used.name() == cluster.name()));
+        for cluster in clusters {
+            pass.diagnostics.extend(cluster.ready().await.iter().map(trouble));
+            if self.read.contains(cluster.name()) {
+                continue;
+            }
+            let (inventories, broken) = match cluster.inventories().await {
+                Ok(read) => read,
+                Err(error) => {
+                    // What runs there is unknown, so nothing is done there.
+                    self.tiers.retain(|_, used| used.name() != cluster.name());
+                    pass.diagnostics.push(trouble(&error));
+                    continue;
+                }
+            };
+            self.corrupt.extend(broken.into_iter().map(|error| (error.name.clone(), error)));
+            self.inventories.extend(inventories.into_iter().map(|inventory| (inventory.scope().clone(), inventory)));
+            if cluster.is_simulated().await {
+                self.simulated.insert(cluster.name().to_owned());
+            }
+            self.read.insert(cluster.name().to_owned());
+        }
+        pass.diagnostics.extend(self.corrupt.values().map(|error| {
+            Diagnostic::error("cluster/inventory", error.name.clone(), error.to_string()).help(error.help())
+        }));
+        self.refuse_rewritten(view)
+    }
+
+    /// Pauses where commits that run are in no history any more: somebody rewrote it, or this is another repository.
+    fn refuse_rewritten(&self, view: &View) -> Result<(), Error> {
+        if view.tip.revision == view.approvals.baseline {
+            return Ok(());
+        }
+        let runs =
+            self.inventories.values().filter_map(|inventory| Some((inventory.scope(), inventory.last().revision?)));
+        let lost = runs
+            .filter(|(_, revision)| !self.source.knows(revision))
+            .map(|(scope, revision)| (scope.to_string(), revision));
+        let base = Some(("the approved baseline".to_owned(), view.approvals.baseline));
+        let mut lost = lost.chain(base.filter(|(_, revision)| !self.source.knows(revision)));
+        match lost.next() {
+            None => Ok(()),
+            Some((what, revision)) => Err(Error::refused(
+                format!(
+                    "the history of {} was rewritten: it lacks {}, which is {what}; everything stays as it is",
+                    view.tip.short_branch(),
+                    revision.short()
+                ),
+                "push the lost commits back, or approve the history as it is now: dayfly adopt",
+            )),
+        }
+    }
+
+    /// Everything that the tip wants to run.
+    fn scopes(&self, view: &View) -> BTreeSet<Scope> {
+        let wanted = |app: &AppName| self.only.is_empty() || self.only.contains(app);
+        let instances = view.evaluation.instances.values().filter(|evaluated| wanted(&evaluated.app));
+        let shared = view.platform.environments.keys().filter(|_| self.only.is_empty()).cloned().map(Scope::Shared);
+        instances.filter_map(|evaluated| evaluated.key()).map(Scope::Instance).chain(shared).collect()
+    }
+
+    /// Whether a scope was brought to the very verdict that it has now.
+    fn is_settled(&self, scope: &Scope, view: &View) -> bool {
+        match scope {
+            Scope::Instance(key) => match (self.settled.get(key), view.evaluation.instances.get(&key.app)) {
+                (Some(settled), Some(evaluated)) => Arc::ptr_eq(settled, evaluated),
+                _ => false,
+            },
+            Scope::Shared(tier) => {
+                let folder = view.platform.environments.get(tier).map(|item| item.folder);
+                folder.is_some() && self.settled_shared.get(tier) == folder.as_ref()
+            }
+        }
+    }
+
+    /// Plans these scopes; what has nothing to do is settled at once.
+    async fn plan(&mut self, view: &View, due: BTreeSet<Scope>, now: Timestamp, pass: &mut Pass) -> Vec<Work> {
+        let mut work = Vec::new();
+        for scope in due {
+            let Some(cluster) = self.tiers.get(scope.tier()).cloned() else { continue };
+            if self.corrupt.contains_key(&scope.to_string()) {
+                continue;
+            }
+            let Some(target) = self.target(view, &scope, now, pass) else { continue };
+            if self.stale.contains(&scope) {
+                match cluster.inventory(&scope).await {
+                    Ok(inventory) => {
+                        drop((self.stale.remove(&scope), self.inventories.insert(scope.clone(), inventory)))
+                    }
+                    Err(error) => {
+                        pass.fail(&scope, &error);
+                        continue;
+                    }
+                }
+            }
+            let inventory = self.inventories.get(&scope).cloned().unwrap_or_else(|| Inventory::new(scope.clone()));
+            let (plan, last) = (target.plan(&inventory, &cluster.observed()), target.last);
+            self.notes.insert(scope.clone(), plan.notes().to_vec());
+            if plan.is_empty() && plan.behind() == 0 && *inventory.last() == last {
+                self.settle(&scope, view);
+            } else {
+                work.push(Work { cluster, plan, inventory, last });
+            }
+        }
+        work
+    }
+
+    /// What a scope is to be brought to; none where nothing may be done.
+    fn target(&self, view: &View, scope: &Scope, now: Timestamp, pass: &mut Pass) -> Option<Target> {
+        let environment = view.platform.environments.get(scope.tier())?.get()?;
+        let (wanted, expires) = match scope {
+            Scope::Instance(key) => {
+                let evaluated = view.evaluation.instances.get(&key.app)?;
+                (Wanted::Admitted(evaluated.admitted()?.clone()), view.expiry(&self.source, &key.app, now))
+            }
+            Scope::Shared(_) => match render::render_shared(environment) {
+                Ok(manifests) => (Wanted::Shared(manifests), None),
+                Err(errors) => {
+                    pass.diagnostics.extend(errors.iter().cloned());
+                    return None;
+                }
+            },
+        };
+        let rendered = Some(wanted.manifests().digest);
+        let before = self.inventories.get(scope).map(|inventory| inventory.last().clone()).unwrap_or_default();
+        // The commit that what runs came with: a commit that changes nothing here is none.
+        let is_known = before.revision.is_some_and(|revision| self.source.knows(&revision));
+        let revision = if before.rendered == rendered && is_known { before.revision } else { Some(view.tip.revision) };
+        let last = LastPass { revision, rendered, expires: expires.map(|at| at.to_string()) };
+        Some(Target { wanted, drift: environment.drift, last })
+    }
+
+    fn settle(&mut self, scope: &Scope, view: &View) {
+        match scope {
+            Scope::Instance(key) => {
+                if let Some(evaluated) = view.evaluation.instances.get(&key.app) {
+                    self.settled.insert(key.clone(), evaluated.clone());
+                }
+            }
+            Scope::Shared(tier) => {
+                if let Some(item) = view.platform.environments.get(tier) {
+                    self.settled_shared.insert(tier.clone(), item.folder);
+                }
+            }
+        }
+    }
+
+    /// Carries out plans, many at once, and takes up what came of them.
+    async fn carry_out(&mut self, work: Vec<Work>, view: &View, limits: Limits, pass: &mut Pass) {
+        let carried = stream::iter(work).map(|mut work| async move {
+            let changes = work.cluster.apply(&work.plan, &mut work.inventory, work.last, limits).await;
+            (work.inventory, changes)
+        });
+        let mut carried = carried.buffer_unordered(INSTANCES);
+        while let Some((inventory, changes)) = carried.next().await {
+            let scope = changes.scope.clone();
+            pass.take(&changes);
+            if changes.failures.iter().any(|failure| failure.key.is_none()) {
+                self.stale.insert(scope.clone());
+            } else if inventory.resource_version().is_none() && inventory.is_empty() {
+                self.inventories.remove(&scope);
+            } else {
+                self.inventories.insert(scope.clone(), inventory);
+            }
+            self.notes.insert(scope.clone(), changes.notes.clone());
+            if changes.complete {
+                self.settle(&scope, view);
+            } else {
+                pass.unfinished.insert(scope);
+            }
+        }
+    }
+
+    /// Which instances git deleted.
+    fn removals(&self, view: &View, now: Timestamp) -> Removals {
+        let reachable = |inventory: &&Inventory| self.tiers.contains_key(inventory.scope().tier());
+        let settled = self.settled.keys().filter(|key| {
+            let scope = Scope::Instance((*key).clone());
+            self.is_settled(&scope, view)
+        });
+        let mut removals = removal::removals(&Facts {
+            platform: &view.platform,
+            history: self.source.history(),
+            inventories: self.inventories.values().filter(reachable).collect(),
+            settled: &settled.cloned().collect(),
+            confirmed: view.approvals.confirmed,
+            now,
+        });
+        removals.remove.retain(|scope| self.only.is_empty() || scope.app().is_some_and(|app| self.only.contains(app)));
+        removals
+    }
+
+    fn removal_work(&self, removals: &Removals, view: &View) -> Vec<Work> {
+        let work = removals.remove.iter().filter_map(|scope| {
+            let (cluster, inventory) = (self.tiers.get(scope.tier())?.clone(), self.inventories.get(scope)?.clone());
+            let plan = plan::plan_removal(&inventory, &cluster.observed());
+            let last = LastPass { revision: Some(view.tip.revision), ..inventory.last().clone() };
+            Some(Work { cluster, plan, inventory, last })
+        });
+        work.collect()
+    }
+}

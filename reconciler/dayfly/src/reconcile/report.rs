@@ -1,0 +1,225 @@
+//! What a pass tells: changes, failures, and how every app is.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dayfly_core::diagnostic::Diagnostic;
+use dayfly_core::evaluate::{Evaluated, Held, Verdict};
+use dayfly_core::health::Health;
+use dayfly_core::inventory::{Inventory, Scope};
+use dayfly_core::object::ObjectKey;
+use dayfly_core::observed::Seen;
+use dayfly_core::plan::{Action, Note};
+use dayfly_core::removal::{Removals, Stay};
+use dayfly_core::status::{Phase, Status};
+use jiff::Timestamp;
+
+use super::{Changed, Pass, Reconciler};
+use crate::cluster::{ChangeSet, ClusterError};
+use crate::source::View;
+
+impl Pass {
+    /// A pass that did nothing yet.
+    pub(super) fn new(view: &View, time: Timestamp) -> Self {
+        Self {
+            revision: view.tip.revision,
+            items: Vec::new(),
+            changes: Vec::new(),
+            writes: 0,
+            calls: 0,
+            retired: Vec::new(),
+            proposals: Vec::new(),
+            diagnostics: Vec::new(),
+            time,
+            took: Duration::ZERO,
+            next_due: None,
+            renders: 0,
+            unfinished: BTreeSet::new(),
+        }
+    }
+
+    /// Takes up what was done for one scope.
+    pub(super) fn take(&mut self, changes: &ChangeSet) {
+        self.changes.extend(changes.changes.iter().map(|done| changed(&changes.scope, done.action, &done.key)));
+        self.diagnostics.extend(changes.failures.iter().map(|failure| about(trouble(&failure.error), &changes.scope)));
+        self.diagnostics.extend(changes.notes.iter().map(|note| about(noted(note), &changes.scope)));
+    }
+
+    /// Takes up that a scope could not even be planned.
+    pub(super) fn fail(&mut self, scope: &Scope, error: &ClusterError) {
+        self.diagnostics.push(about(trouble(error), scope));
+        self.unfinished.insert(scope.clone());
+    }
+}
+
+/// A change of an object, as the JSON formats tell it.
+pub(super) fn changed(scope: &Scope, action: Action, key: &ObjectKey) -> Changed {
+    let app = scope.app().map(ToString::to_string).unwrap_or_default();
+    Changed { app, tier: scope.tier().clone(), action, object: key.to_string() }
+}
+
+/// A cluster's error as a finding: its place is the cluster and the object.
+pub(super) fn trouble(error: &ClusterError) -> Diagnostic {
+    let place = format!("{}: {}", error.cluster, error.subject);
+    Diagnostic::error(&format!("cluster/{}", error.reason()), place, error.fact.to_string()).help(error.help())
+}
+
+/// An object that a plan leaves as it is, as a finding.
+pub(super) fn noted(note: &Note) -> Diagnostic {
+    let text = note.to_string();
+    let (place, fact) = text.split_once(": ").unwrap_or(("", &text));
+    let make = if note.is_problem() { Diagnostic::error } else { Diagnostic::warning };
+    make("cluster/left-alone", place.to_owned(), fact.to_owned()).help(note.help())
+}
+
+/// A removal that does not happen, as a finding.
+pub(super) fn stay(stay: &Stay) -> Diagnostic {
+    about(
+        Diagnostic::warning("remove/stays", stay.scope.to_string(), stay.why.clone()).help(stay.help.clone()),
+        &stay.scope,
+    )
+}
+
+pub(super) fn about(diagnostic: Diagnostic, scope: &Scope) -> Diagnostic {
+    match scope.app() {
+        Some(app) => diagnostic.about(app),
+        None => diagnostic,
+    }
+}
+
+impl Reconciler {
+    /// How every app is now: what git wants of it, what the cluster says, and what a person should know.
+    pub(super) fn report(&self, view: &View, removals: &Removals, now: Timestamp, pass: &mut Pass) {
+        for evaluated in view.evaluation.instances.values() {
+            if !self.only.is_empty() && !self.only.contains(&evaluated.app) {
+                continue;
+            }
+            let expires = view.expiry(&self.source, &evaluated.app, now);
+            pass.next_due = pass.next_due.into_iter().chain(expires.filter(|at| *at > now)).min();
+            pass.items.push(self.status_of(evaluated, view, pass, removals, expires, now));
+        }
+    }
+
+    fn status_of(
+        &self,
+        evaluated: &Evaluated,
+        view: &View,
+        pass: &Pass,
+        removals: &Removals,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Status {
+        let scope = evaluated.key().map(Scope::Instance);
+        let inventory = scope.as_ref().and_then(|scope| self.inventories.get(scope));
+        let health = scope.as_ref().and_then(|scope| self.health(scope, inventory));
+        let app = view.platform.apps.get(&evaluated.app).and_then(|item| item.get());
+        let (phase, mut message) = self.phase(evaluated, scope.as_ref(), pass, health.as_ref());
+        if let Some(stay) = removals.stays.iter().find(|stay| stay.scope.app() == Some(&evaluated.app)) {
+            message = join(message, &stay.why);
+        }
+        if expires.is_some_and(|at| at <= now) {
+            message = join(message, "its time is up; its retirement waits");
+        }
+        let is_suspended = app.is_some_and(|app| app.suspend);
+        Status {
+            app: evaluated.app.clone(),
+            tier: evaluated.tier.clone(),
+            template: app.map(|app| app.template.clone()),
+            phase,
+            health: match health {
+                None => "Missing".into(),
+                Some(Health::Ready | Health::Waiting(_)) if is_suspended => "Suspended".into(),
+                Some(Health::Ready | Health::Waiting(_)) => self.healthy(scope.as_ref()),
+                Some(Health::Progressing(_) | Health::Terminating(_)) => "Progressing".into(),
+                Some(Health::Failed(_)) => "Degraded".into(),
+            },
+            expires,
+            url: evaluated
+                .instance
+                .as_ref()
+                .and_then(|instance| instance.host.as_ref())
+                .map(|host| format!("https://{host}")),
+            monthly_cost: evaluated.cost.clone(),
+            objects: inventory.map_or(0, Inventory::len),
+            revision: inventory.and_then(|inventory| inventory.last().revision),
+            message,
+        }
+    }
+
+    /// `Healthy`, or that nothing really runs there.
+    fn healthy(&self, scope: Option<&Scope>) -> String {
+        let cluster = scope.and_then(|scope| self.tiers.get(scope.tier()));
+        if cluster.is_some_and(|cluster| self.simulated.contains(cluster.name())) {
+            "Healthy (simulated)".into()
+        } else {
+            "Healthy".into()
+        }
+    }
+
+    fn phase(
+        &self,
+        evaluated: &Evaluated,
+        scope: Option<&Scope>,
+        pass: &Pass,
+        health: Option<&Health>,
+    ) -> (Phase, String) {
+        let first = |found: &[Diagnostic]| {
+            let more = match found.len() {
+                0 | 1 => String::new(),
+                many => format!(" (and {} more)", many - 1),
+            };
+            found.first().map(|first| format!("{first}{more}")).unwrap_or_default()
+        };
+        match &evaluated.verdict {
+            Verdict::Broken(errors) => return (Phase::Stalled, first(errors)),
+            Verdict::Denied(violations) => {
+                return (Phase::Stalled, format!("policy forbids it: {}", first(violations)));
+            }
+            Verdict::Unapproved => return (Phase::Held, "is new in its tier and waits for approval".into()),
+            Verdict::Admitted(_) => {}
+        }
+        let unfinished = scope.is_some_and(|scope| pass.unfinished.contains(scope));
+        let problem =
+            scope.and_then(|scope| self.notes.get(scope)).and_then(|notes| notes.iter().find(|note| note.is_problem()));
+        let failure = pass
+            .diagnostics
+            .iter()
+            .find(|d| d.app.as_ref() == Some(&evaluated.app) && d.rule.starts_with("cluster/") && d.is_error());
+        match (problem, failure, health) {
+            (Some(note), _, _) => (Phase::Stalled, note.to_string()),
+            (_, _, Some(Health::Failed(why))) => (Phase::Stalled, why.to_string()),
+            (_, Some(failure), _) => (Phase::Stalled, failure.to_string()),
+            (_, _, None) => (Phase::Reconciling, "is not there yet".into()),
+            (_, _, Some(Health::Progressing(why) | Health::Terminating(why))) => (Phase::Reconciling, why.to_string()),
+            _ if unfinished => (Phase::Reconciling, String::new()),
+            _ => match evaluated.held {
+                Some(Held::Changed) => (Phase::Held, "a change waits for approval; what was approved runs on".into()),
+                Some(Held::New) => (Phase::Held, "waits for approval".into()),
+                None => (Phase::Ready, String::new()),
+            },
+        }
+    }
+
+    /// The worst of what its objects say; none where it has no object.
+    fn health(&self, scope: &Scope, inventory: Option<&Inventory>) -> Option<Health> {
+        let cluster = self.tiers.get(scope.tier())?;
+        let observed = cluster.observed();
+        let of = |key: &ObjectKey| match observed.get(key) {
+            Seen::Live(live) => live.health.clone(),
+            Seen::Absent => Health::Progressing(format!("{key} is absent").into()),
+            Seen::Unknown => Health::Progressing(format!("{key} cannot be read").into()),
+        };
+        let rank = |health: &Health| match health {
+            Health::Ready => 0,
+            Health::Waiting(_) => 1,
+            Health::Progressing(_) => 2,
+            Health::Terminating(_) => 3,
+            Health::Failed(_) => 4,
+        };
+        inventory?.entries().map(|(key, _)| of(key)).max_by_key(rank)
+    }
+}
+
+fn join(message: String, more: &str) -> String {
+    if message.is_empty() { more.to_owned() } else { format!("{message}; {more}") }
+}
