@@ -95,8 +95,7 @@ fn merge_field(
         (Some(Value::Object(live)), Value::Object(patch)) => {
             merge_object(schema, inner, live.clone(), patch).map(Value::Object)
         }
-        (live, Value::Array(patch)) if field.is_some_and(|f| f.patch_merge) => {
-            let live = live.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        (Some(Value::Array(live)), Value::Array(patch)) if field.is_some_and(|f| f.patch_merge) => {
             merge_list(schema, inner, field, live, patch, order).map(Value::Array)
         }
         _ => Ok(without_directives(patch)),
@@ -138,8 +137,8 @@ fn merge_list(
             item.get(key).ok_or_else(|| refused(format!("map: {item} does not contain declared merge key: {key}")))?;
         let place = merged.iter().position(|live| live.get(key) == Some(value));
         match (directive(item).as_deref(), place) {
-            (Some("delete"), place) => {
-                place.map(|place| merged.remove(place));
+            (Some("delete"), _) => {
+                merged.retain(|live| live.get(key) != Some(value));
                 continue;
             }
             (_, Some(place)) => {
@@ -151,7 +150,10 @@ fn merge_list(
         }
         kept.push(item.clone());
     }
-    Ok(in_order(merged, order.map_or(&kept, |order| order), live, Some(key)))
+    let Some(order) = order else { return Ok(in_order(merged, &kept, live, Some(key))) };
+    // An item that takes the place of a deleted one counts as if it had been there.
+    let before = merged.iter().take(live.len()).cloned().collect::<Vec<_>>();
+    Ok(in_order(merged, order, &before, Some(key)))
 }
 
 /// The items in the order that is asked for; those it does not name keep their place among those that were there.
@@ -219,6 +221,13 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_was_not_there_is_taken_as_it_is() {
+        let ports = json!([{"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"}]);
+        let patch = json!({"containers": [{"name": "a", "ports": ports}]});
+        assert_eq!(pod(&json!({"containers": [{"name": "a"}]}), &patch), Ok(patch));
+    }
+
+    #[test]
     fn items_are_deleted_and_lists_replaced_by_directive() {
         let live = json!({"containers": [{"name": "a"}, {"name": "b"}]});
         let delete = json!({"containers": [{"name": "a", "$patch": "delete"}]});
@@ -229,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn a_deletion_takes_all_items_of_its_key() {
+        let live = json!({"containers": [{"name": "a", "ports": [
+            {"containerPort": 80, "protocol": "TCP"}, {"containerPort": 80, "protocol": "UDP"}, {"containerPort": 81}]}]});
+        let patch = json!({"containers": [{"name": "a", "ports": [{"containerPort": 80, "$patch": "delete"}]}]});
+        let ports = pod(&live, &patch).unwrap()["containers"][0]["ports"].clone();
+        assert_eq!(ports, json!([{"containerPort": 81}]));
+    }
+
+    #[test]
     fn the_order_is_that_of_the_directive_and_others_keep_their_place() {
         let live = json!({"containers": [{"name": "a"}, {"name": "injected"}, {"name": "b"}]});
         let patch = json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}],
@@ -236,6 +254,14 @@ mod tests {
         let merged = pod(&live, &patch).unwrap();
         let names: Vec<_> = merged["containers"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
         assert_eq!(names, ["injected", "b", "a"]);
+    }
+
+    #[test]
+    fn an_item_that_replaces_another_stays_behind_those_that_were_there() {
+        let live = json!({"containers": [{"name": "a"}, {"name": "injected"}]});
+        let patch = json!({"$setElementOrder/containers": [{"name": "b"}],
+                           "containers": [{"name": "a", "$patch": "delete"}, {"name": "b"}]});
+        assert_eq!(pod(&live, &patch), Ok(json!({"containers": [{"name": "injected"}, {"name": "b"}]})));
     }
 
     #[test]
