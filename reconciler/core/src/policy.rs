@@ -24,6 +24,7 @@
 mod guard;
 mod input;
 mod run;
+mod strict;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +44,7 @@ use crate::render::Manifests;
 #[derive(Debug)]
 pub struct PolicySet {
     program: Arc<Program>,
+    builtins: strict::Builtins,
     entries: Vec<Entry>,
     sources: Vec<(String, Arc<str>)>,
 }
@@ -127,7 +129,7 @@ impl PolicySet {
     ) -> Decision {
         let mut found = input::malformed(&manifests);
         let input = input::of(instance, &manifests, cost, now);
-        found.extend(run::execute(&self.program, &self.entries, input));
+        found.extend(run::execute(self, input));
         let waivers: Vec<_> = waivers.into_iter().collect();
         let (mut violations, mut warnings) = (Vec::new(), Vec::new());
         for finding in found {

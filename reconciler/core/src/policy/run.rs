@@ -12,6 +12,7 @@ use regorus::rvm::{Program, RegoVM};
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{CompiledPolicy, Engine, Value};
 
+use super::strict::{self, Builtins};
 use super::{Entry, Finding, PolicySet, TestResult, guard};
 use crate::diagnostic::{Diagnostic, Position};
 
@@ -56,8 +57,8 @@ pub fn compile(sources: &BTreeMap<String, Arc<str>>) -> Result<PolicySet, Vec<Di
     if !found.is_empty() {
         return Err(found);
     }
-    let program = program(&compiled, &entries)?;
-    Ok(PolicySet { program, entries, sources })
+    let (program, builtins) = program(&compiled, &entries)?;
+    Ok(PolicySet { program, builtins, entries, sources })
 }
 
 /// An engine with these files, and the package of each.
@@ -95,25 +96,24 @@ fn rules(engine: &mut Engine, packages: &[(String, String)]) -> Result<CompiledP
     )
 }
 
-/// The program of all entries, once its builtins are known to be pure.
-fn program(compiled: &CompiledPolicy, entries: &[Entry]) -> Result<Arc<Program>, Vec<Diagnostic>> {
+/// The program of all entries, once its builtins are known to be pure, and watched.
+fn program(compiled: &CompiledPolicy, entries: &[Entry]) -> Result<(Arc<Program>, Builtins), Vec<Diagnostic>> {
     let paths: Vec<_> = entries.iter().map(|entry| entry.path.as_str()).collect();
-    let program = Compiler::compile_from_policy(compiled, &paths)
+    let mut program = Compiler::compile_from_policy(compiled, &paths)
         .map_err(|error| vec![fault("policies/", &error.to_string())])?;
-    let mut builtins = program.builtin_info_table.iter().map(|builtin| builtin.name.as_str());
-    match builtins.find(|name| guard::REFUSED.contains(name)) {
-        Some(name) => {
-            let found = Diagnostic::error("policy/builtin", "policies/", format!("{name} cannot be used"));
-            let help = "A verdict depends on input alone, which has `now`, the app, its environment and its objects.";
-            Err(vec![found.help(help)])
-        }
-        None => Ok(program),
+    let mut names = program.builtin_info_table.iter().map(|builtin| builtin.name.as_str());
+    let refused = |message: String| vec![Diagnostic::error("policy/builtin", "policies/", message)];
+    if let Some(name) = names.find(|name| guard::REFUSED.contains(name)) {
+        let help = "A verdict depends on input alone, which has `now`, the app, its environment and its objects.";
+        return Err(refused(format!("{name} cannot be used")).into_iter().map(|found| found.help(help)).collect());
     }
+    let builtins = strict::watch(Arc::make_mut(&mut program))
+        .ok_or_else(|| refused(format!("the policies use more than {} builtins", strict::MAX)))?;
+    Ok((program, builtins))
 }
 
 /// An error of the engine: its text names file, line and column.
 fn fault(path: &str, text: &str) -> Diagnostic {
-    let message = text.rsplit_once("error: ").map_or(text, |(_, message)| message).trim();
     let place = text.split_once("--> ").and_then(|(_, rest)| rest.lines().next()).unwrap_or_default();
     let mut parts = place.rsplitn(3, ':');
     let number = |part: Option<&str>| part.and_then(|part| part.parse().ok());
@@ -122,10 +122,15 @@ fn fault(path: &str, text: &str) -> Diagnostic {
         (Some(line), Some(column), Some(file)) => (file, Position { line, column }),
         _ => (path, Position::default()),
     };
-    let message = message.lines().next().unwrap_or_default();
-    Diagnostic::error("policy/syntax", path, message)
+    Diagnostic::error("policy/syntax", path, last(text))
         .at(position)
         .help("Correct the policy; until then the set as a whole is refused.")
+}
+
+/// What an error of the engine says, without the source around it.
+fn last(text: &str) -> &str {
+    let message = text.rsplit_once("error: ").map_or(text, |(_, message)| message);
+    message.trim().lines().next().unwrap_or_default()
 }
 
 thread_local! {
@@ -133,17 +138,19 @@ thread_local! {
     static MACHINE: RefCell<Option<(Arc<Program>, RegoVM)>> = const { RefCell::new(None) };
 }
 
-/// What all entries find in an input.
-pub fn execute(program: &Arc<Program>, entries: &[Entry], input: Value) -> Vec<Finding> {
+/// What all policies find in an input.
+pub fn execute(policies: &PolicySet, input: Value) -> Vec<Finding> {
+    let PolicySet { program, builtins, entries, .. } = policies;
     MACHINE.with_borrow_mut(|kept| {
         let known = kept.take().filter(|(loaded, _)| Arc::ptr_eq(loaded, program));
         let (_, mut machine) = known.unwrap_or_else(|| (program.clone(), machine(program)));
         machine.set_input(input);
         let (mut found, mut whole) = (Vec::new(), true);
         for entry in entries {
-            match machine.execute_entry_point_by_name(&entry.path) {
-                Ok(value) => found.extend(findings(entry, &value)),
-                Err(error) => {
+            match strict::watched(builtins, || machine.execute_entry_point_by_name(&entry.path)) {
+                (Ok(value), None) => found.extend(findings(entry, &value)),
+                (Ok(_), Some(failure)) => found.push(broken(entry, &format!("failed: {}", last(&failure)))),
+                (Err(error), _) => {
                     whole = false;
                     found.push(broken(entry, &why(&error)));
                 }
@@ -162,7 +169,6 @@ fn machine(program: &Arc<Program>) -> RegoVM {
     machine.load_program(program.clone());
     machine.set_max_instructions(MAX_STEPS);
     machine.set_execution_timer_config(Some(TIMER));
-    machine.set_strict_builtin_errors(true);
     machine
 }
 

@@ -77,6 +77,21 @@ fn what_gives_no_verdict_denies() {
 }
 
 #[test]
+fn a_builtin_that_fails_denies_wherever_it_stands() {
+    let deny = |condition: &str| format!("deny contains {{\"rule\": \"a\", \"msg\": \"b\"}} if {condition}");
+    for text in [
+        deny("regex.match(\"a\", 7)"),
+        deny("to_number(\"abc\") > 1"),
+        deny("not regex.match(\"a\", 7)"),
+        deny("f(7)\nf(x) if regex.match(\"a\", x)\nf(x) if x == 8"),
+        deny("count([x | some x in [1, 2]; startswith(x, \"a\")]) > 0"),
+    ] {
+        let found = judge(&one(&text).unwrap(), vec![]);
+        assert!(found.len() == 1 && found[0].contains("dayfly.a.deny failed: "), "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn a_policy_that_does_not_end_denies() {
     let ten = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
     let loops: String = (0..12).map(|n| format!("some x{n} in {ten}\n")).collect();
@@ -120,4 +135,179 @@ fn deep_nesting_is_refused_before_it_is_parsed() {
         drop(start_deep);
         assert!(start.elapsed().as_secs() < 5, "{bracket}");
     }
+}
+
+fn ships() -> PolicySet {
+    PolicySet::compile(shipped().policies.get().unwrap()).unwrap()
+}
+
+fn good() -> Value {
+    json!({
+        "name": "c",
+        "image": "registry.example.com/dayfly/a:1.2.0",
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": 1, "memory": "32Mi"}},
+        "securityContext": {
+            "runAsNonRoot": true, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    })
+}
+
+/// A workload of this kind with this container in this list, and everything else as it should be.
+fn workload(kind: &str, list: &str, container: &Value) -> Value {
+    let mut pod = json!({"containers": [good()], "automountServiceAccountToken": false});
+    pod[list] = json!([container]);
+    let spec = match kind {
+        "Pod" => pod,
+        "CronJob" => json!({"jobTemplate": {"spec": {"template": {"spec": pod}}}}),
+        _ => json!({"template": {"spec": pod}}),
+    };
+    let labels = json!({
+        "app.kubernetes.io/managed-by": "dayfly", "dayfly.dev/tier": "t", "dayfly.dev/team": "t", "dayfly.dev/cost-center": "c",
+    });
+    let metadata = json!({"name": "a", "labels": labels, "annotations": {"dayfly.dev/owner": "o"}});
+    json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec})
+}
+
+fn closed() -> Value {
+    let mut closed = workload("NetworkPolicy", "x", &Value::Null);
+    closed["spec"] = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]});
+    closed
+}
+
+fn rules(policies: &PolicySet, object: Value) -> Vec<String> {
+    let found = judge(policies, vec![closed(), object]);
+    found.iter().map(|found| found.split(' ').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_container_of_every_workload_is_judged() {
+    let policies = ships();
+    let mut bad = good();
+    bad["securityContext"]["privileged"] = true.into();
+    let kinds =
+        ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "Pod"];
+    for kind in kinds {
+        for list in crate::workload::LISTS {
+            assert_eq!(rules(&policies, workload(kind, list, &good())), [""; 0], "{kind} {list}");
+            assert_eq!(rules(&policies, workload(kind, list, &bad)), ["policy/privileged"], "{kind} {list}");
+        }
+        let hidden = rules(&policies, workload(kind, "containers", &json!("hidden")));
+        assert!(hidden.contains(&"policy/malformed".to_owned()), "{kind}: {hidden:?}");
+    }
+}
+
+#[test]
+fn an_absent_field_or_one_of_another_type_is_no_permission() {
+    let policies = ships();
+    for (pointer, value, rule) in [
+        ("/securityContext/privileged", json!("false"), "policy/privileged"),
+        ("/securityContext/runAsNonRoot", json!("true"), "policy/run-as-root"),
+        ("/securityContext/runAsNonRoot", json!(null), "policy/run-as-root"),
+        ("/securityContext/runAsUser", json!("1000"), "policy/run-as-root"),
+        ("/securityContext/runAsUser", json!(0), "policy/run-as-root"),
+        ("/securityContext/allowPrivilegeEscalation", json!("false"), "policy/privilege-escalation"),
+        ("/securityContext/allowPrivilegeEscalation", json!(null), "policy/privilege-escalation"),
+        ("/securityContext/capabilities", json!({"drop": "ALL"}), "policy/capabilities"),
+        ("/securityContext/capabilities", json!(null), "policy/capabilities"),
+        ("/securityContext/capabilities", json!({"drop": ["ALL"], "add": "SYS_ADMIN"}), "policy/capabilities"),
+        ("/securityContext/seccompProfile", json!(null), "policy/seccomp"),
+        ("/securityContext/seccompProfile", json!({"type": "Unconfined"}), "policy/seccomp"),
+        ("/ports", json!([{"hostPort": "80"}]), "policy/host-port"),
+        ("/resources/limits/cpu", json!(null), "policy/resources"),
+        ("/resources/requests/memory", json!("a lot"), "policy/resources"),
+        ("/image", json!("registry.example.com/a"), "policy/image-tag"),
+        ("/image", json!("registry.example.com/a:latest"), "policy/image-tag"),
+        ("/image", json!("registry.example.com.evil.com/a:1.0.0"), "policy/image-registry"),
+        ("/image", json!("registry.example.com@evil.com/a:1.0.0"), "policy/image-registry"),
+        ("/image", json!("evil/registry.example.com/a:1.0.0"), "policy/image-registry"),
+    ] {
+        let mut container = good();
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        container.pointer_mut(parent).unwrap()[field] = value.clone();
+        let found = rules(&policies, workload("Deployment", "containers", &container));
+        assert!(found.contains(&rule.to_owned()), "{pointer} {value}: {found:?}");
+    }
+    let mut absent = good();
+    absent.as_object_mut().unwrap().retain(|field, _| field == "name");
+    let found = rules(&policies, workload("Deployment", "containers", &absent));
+    for rule in
+        ["image-registry", "image-tag", "run-as-root", "privilege-escalation", "capabilities", "seccomp", "resources"]
+    {
+        assert!(found.contains(&format!("policy/{rule}")), "{found:?}");
+    }
+}
+
+#[test]
+fn a_pod_that_reaches_its_node_is_denied() {
+    let policies = ships();
+    for (field, value, rule) in [
+        ("hostNetwork", json!("true"), "policy/host-namespace"),
+        ("hostPID", json!(true), "policy/host-namespace"),
+        ("hostIPC", json!(1), "policy/host-namespace"),
+        ("volumes", json!([{"name": "a", "hostPath": {"path": "/"}}]), "policy/volume-type"),
+        ("volumes", json!([{"name": "a", "emptyDir": {}, "hostPath": {"path": "/"}}]), "policy/volume-type"),
+        ("volumes", json!({"hostPath": {}}), "policy/volume-type"),
+        ("automountServiceAccountToken", json!("false"), "policy/service-account-token"),
+        ("automountServiceAccountToken", json!(null), "policy/service-account-token"),
+    ] {
+        let mut object = workload("Deployment", "containers", &good());
+        object["spec"]["template"]["spec"][field] = value.clone();
+        assert_eq!(rules(&policies, object), [rule], "{field} {value}");
+    }
+}
+
+/// What a waiver and the tier make of one `warn` and one `deny`.
+fn with(change: impl Fn(&mut Waiver), enforcement: Enforcement, roles: &[&str]) -> Decision {
+    let rule = |set: &str, name: &str| {
+        format!("{set} contains {{\"rule\": \"{name}\", \"msg\": \"m\", \"help\": \"H.\"}} if true\n")
+    };
+    let policies = one(&(rule("deny", "d") + &rule("warn", "w"))).unwrap();
+    let mut environment = environment(&[]);
+    environment.enforcement = enforcement;
+    let approval = |role: &&str| crate::platform::environment::Approval {
+        role: (*role).into(),
+        team: "t".into(),
+        count: 1,
+        when_monthly_cost_above: None,
+    };
+    environment.approvals = roles.iter().map(approval).collect();
+    let instance = instance(template(json!({}), &[]), environment, json!({}));
+    let mut waiver = Waiver {
+        name: "later".into(),
+        rule: "policy/d".into(),
+        apps: vec![instance.key.app.clone()],
+        tier: None,
+        reason: "until the template is mended".into(),
+        owner: "maya@example.com".into(),
+        approver: "security".into(),
+        expires: "2026-12-01T00:00:00Z".parse().unwrap(),
+        spans: Default::default(),
+    };
+    change(&mut waiver);
+    let manifests = Arc::new(Manifests::new(vec![]).unwrap());
+    policies.decide(&instance, manifests, &MonthlyCost::default(), [&Arc::new(waiver)], now())
+}
+
+#[test]
+fn a_waiver_lifts_one_rule_until_it_ends_and_says_so() {
+    let Decision::Admitted { warnings, .. } = with(|_| {}, Enforcement::Warn, &["security"]) else { panic!() };
+    let messages: Vec<_> = warnings.iter().map(|found| found.message.as_str()).collect();
+    assert_eq!(messages, ["m (waived until 2026-12-01T00:00:00Z: until the template is mended)", "m"]);
+    let Decision::Denied { violations, .. } = with(|_| {}, Enforcement::Deny, &[]) else { panic!() };
+    assert_eq!(violations.iter().map(|found| found.rule.as_str()).collect::<Vec<_>>(), ["policy/w"]);
+}
+
+#[test]
+fn a_waiver_that_ended_or_is_another_s_has_no_effect_and_says_so() {
+    let help = |decision| match decision {
+        Decision::Denied { violations, .. } => violations[0].help.clone().unwrap(),
+        Decision::Admitted { .. } => panic!(),
+    };
+    let ended = |waiver: &mut Waiver| waiver.expires = now();
+    assert_eq!(help(with(ended, Enforcement::Warn, &[])), "H. The waiver later ended at 2026-11-23T12:00:00Z.");
+    let stranger = help(with(|_| {}, Enforcement::Warn, &["finance"]));
+    assert_eq!(stranger, "H. The waiver later has no effect: its approver security is no role of this tier.");
+    let other_app = |waiver: &mut Waiver| waiver.apps = vec!["other".parse().unwrap()];
+    assert_eq!(help(with(other_app, Enforcement::Warn, &[])), "H.");
 }
