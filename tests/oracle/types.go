@@ -15,7 +15,7 @@ import (
 type zeros struct {
 	// Omitted fields are left out of JSON when they are zero.
 	Omitted []string
-	// Nullable fields are lists and maps that are written as null when they are absent.
+	// Nullable fields are lists, maps and times that are written as null when they are absent.
 	Nullable []string
 }
 
@@ -63,7 +63,9 @@ func omitted(goType reflect.Type, types map[string]zeros, found *zeros) {
 		if omits && kind != reflect.Pointer && kind != reflect.Struct {
 			found.Omitted = append(found.Omitted, name)
 		}
-		if !omits && (kind == reflect.Slice || kind == reflect.Map) {
+		isList := !omits && (kind == reflect.Slice || kind == reflect.Map)
+		isTime := kind == reflect.Struct && strings.HasSuffix(field.Type.Name(), "Time")
+		if isList || (isTime && !strings.Contains(options, "omitzero")) {
 			found.Nullable = append(found.Nullable, name)
 		}
 		visit(field.Type, types)

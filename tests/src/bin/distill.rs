@@ -71,7 +71,7 @@ fn write(version: &Value, resources: &[Value], types: &BTreeMap<String, Value>) 
 struct Zeros {
     /// The fields that are left out.
     omitted: Option<BTreeSet<String>>,
-    /// The lists and maps that are written as null.
+    /// The lists, maps and times that are written as null.
     nullable: Option<BTreeSet<String>>,
 }
 

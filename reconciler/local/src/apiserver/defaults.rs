@@ -2,6 +2,8 @@
 
 use super::canonical::{canonicalize, is_zero};
 use super::schema::{Schema, Shape, TypeId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 type Fields = Map<String, Value>;
@@ -62,7 +64,7 @@ fn filler(name: &str) -> Option<fn(&mut Fields)> {
         "core.v1.ServiceAccountTokenProjection" => |fields| set(fields, "expirationSeconds", json!(3600)),
         "core.v1.ObjectFieldSelector" => |fields| set(fields, "apiVersion", json!("v1")),
         "core.v1.Service" => service,
-        "core.v1.Secret" => |fields| set(fields, "type", json!("Opaque")),
+        "core.v1.Secret" => secret,
         "core.v1.Namespace" => namespace,
         "core.v1.PersistentVolumeClaim" => |fields| set(within(fields, "status"), "phase", json!("Pending")),
         "core.v1.PersistentVolumeClaimSpec" => |fields| set(fields, "volumeMode", json!("Filesystem")),
@@ -325,6 +327,17 @@ fn service(fields: &mut Fields) {
     }
 }
 
+/// A Secret is written with text and kept as bytes.
+fn secret(fields: &mut Fields) {
+    set(fields, "type", json!("Opaque"));
+    if let Some(Value::Object(texts)) = fields.shift_remove("stringData") {
+        let data = within(fields, "data");
+        for (key, text) in texts {
+            data.insert(key, json!(STANDARD.encode(text.as_str().unwrap_or_default())));
+        }
+    }
+}
+
 fn namespace(fields: &mut Fields) {
     let metadata = within(fields, "metadata");
     let name = text(metadata, "name").to_owned();
@@ -432,6 +445,12 @@ mod tests {
         ] {
             assert_eq!(is_latest(image), latest, "{image}");
         }
+    }
+
+    #[test]
+    fn a_secret_takes_text_and_keeps_bytes() {
+        let object = filled(("", "v1", "Secret"), json!({"data": {"a": "eA=="}, "stringData": {"b": "y"}}));
+        assert_eq!(object, json!({"metadata": {}, "type": "Opaque", "data": {"a": "eA==", "b": "eQ=="}}));
     }
 
     #[test]

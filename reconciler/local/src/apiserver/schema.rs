@@ -12,15 +12,16 @@
 //! ```
 //!
 //! A field is a type expression, or `{"type": expression}` with any of `default`, `enum`, `omit` (the zero value is
-//! left out when an object is written), `nullable` (an absent list is written as null), `strategy` (the patch strategies) and `key` (the patch merge key).
+//! left out when an object is written), `nullable` (an absent value is written as null), `strategy` (the patch strategies) and `key` (the patch merge key).
 //! A type expression is one of
 //! `"string" "integer" "number" "boolean" "intOrString" "quantity" "bytes" "time" "microTime" "any"`,
 //! `"#name"` for a named type, `{"ref": "#name", "atomic": true}` for a named type owned as a whole here (or not),
 //! `{"list": item}` with `"set": true` or `"keys": [...]` unless atomic, or `{"map": value}` with `"atomic": true`
 //! unless each entry has its own owner. A list key's default is the default of the item's field.
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+mod table;
+
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
@@ -185,99 +186,6 @@ pub enum SchemaError {
     UnknownType(String),
 }
 
-#[derive(Deserialize)]
-struct Table {
-    version: String,
-    resources: Vec<RawResource>,
-    types: HashMap<String, RawStruct>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawResource {
-    group: String,
-    version: String,
-    kind: String,
-    plural: String,
-    #[serde(default)]
-    short_names: Vec<String>,
-    #[serde(default)]
-    categories: Vec<String>,
-    namespaced: bool,
-    verbs: Vec<String>,
-    #[serde(default)]
-    subresources: Vec<RawSubresource>,
-    r#type: String,
-}
-
-#[derive(Deserialize)]
-struct RawSubresource {
-    name: String,
-    group: String,
-    version: String,
-    kind: String,
-    verbs: Vec<String>,
-    r#type: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RawStruct {
-    fields: Map<String, Value>,
-    #[serde(default)]
-    required: Vec<String>,
-    #[serde(default)]
-    atomic: bool,
-}
-
-#[derive(Deserialize)]
-struct RawField {
-    r#type: RawType,
-    default: Option<Value>,
-    r#enum: Option<Vec<Value>>,
-    #[serde(default)]
-    omit: bool,
-    #[serde(default)]
-    nullable: bool,
-    #[serde(default)]
-    strategy: Vec<String>,
-    key: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawType {
-    Name(String),
-    Ref {
-        r#ref: String,
-        atomic: bool,
-    },
-    List {
-        list: Box<RawType>,
-        #[serde(default)]
-        set: bool,
-        #[serde(default)]
-        keys: Vec<String>,
-    },
-    Map {
-        map: Box<RawType>,
-        #[serde(default)]
-        atomic: bool,
-    },
-}
-
-const SCALARS: [(&str, Shape); 10] = [
-    ("string", Shape::String),
-    ("integer", Shape::Integer),
-    ("number", Shape::Number),
-    ("boolean", Shape::Boolean),
-    ("intOrString", Shape::IntOrString),
-    ("quantity", Shape::Quantity),
-    ("bytes", Shape::Bytes),
-    ("time", Shape::Time),
-    ("microTime", Shape::MicroTime),
-    ("any", Shape::Any),
-];
-
 impl Schema {
     /// The built-in kinds of Kubernetes.
     ///
@@ -292,23 +200,7 @@ impl Schema {
 
     /// Reads a table of the format this module describes.
     pub fn from_json(bytes: &[u8]) -> Result<Self, SchemaError> {
-        let table: Table = serde_json::from_slice(bytes)?;
-        let mut names: Vec<&String> = table.types.keys().collect();
-        names.sort();
-        let mut builder = Builder { shapes: Vec::new(), names: HashMap::new(), copies: Vec::new(), keyed: Vec::new() };
-        for (name, shape) in SCALARS {
-            builder.reserve(name.to_owned(), shape);
-        }
-        for name in names {
-            builder.reserve(format!("#{name}"), Shape::Any);
-        }
-        for (name, raw) in table.types {
-            builder.define(name, raw)?;
-        }
-        builder.finish();
-        let resources =
-            table.resources.into_iter().map(|raw| builder.resource(raw)).collect::<Result<Vec<_>, SchemaError>>()?;
-        Ok(Self { version: table.version, resources, shapes: builder.shapes, names: builder.names })
+        table::read(bytes)
     }
 
     /// The version of Kubernetes the table was made from, such as `v1.36.2`.
@@ -346,7 +238,7 @@ impl Schema {
 
     /// The shape of anything.
     pub fn any(&self) -> TypeId {
-        TypeId(SCALARS.len() as u32 - 1)
+        table::ANY
     }
 
     /// The shape an id stands for.
@@ -370,136 +262,6 @@ impl Schema {
             Shape::Struct(shape) => shape.fields.get(name),
             _ => None,
         }
-    }
-}
-
-struct Builder {
-    shapes: Vec<Shape>,
-    names: HashMap<String, TypeId>,
-    /// Structs that are atomic or not at one place of use, unlike elsewhere: (copy, original, atomic).
-    copies: Vec<(TypeId, TypeId, bool)>,
-    /// Lists whose keys wait for their defaults.
-    keyed: Vec<TypeId>,
-}
-
-impl Builder {
-    fn reserve(&mut self, name: String, shape: Shape) {
-        let id = self.push(shape);
-        self.names.insert(name, id);
-    }
-
-    fn push(&mut self, shape: Shape) -> TypeId {
-        let id = TypeId(u32::try_from(self.shapes.len()).unwrap_or(u32::MAX));
-        self.shapes.push(shape);
-        id
-    }
-
-    fn named(&self, name: &str) -> Result<TypeId, SchemaError> {
-        self.names.get(name).copied().ok_or_else(|| SchemaError::UnknownType(name.to_owned()))
-    }
-
-    fn define(&mut self, name: String, raw: RawStruct) -> Result<(), SchemaError> {
-        let id = self.named(&format!("#{name}"))?;
-        let mut fields = BTreeMap::new();
-        for (key, value) in raw.fields {
-            fields.insert(key, self.field(value)?);
-        }
-        self.shapes[id.0 as usize] = Shape::Struct(Struct { name, fields, required: raw.required, atomic: raw.atomic });
-        Ok(())
-    }
-
-    fn field(&mut self, value: Value) -> Result<Field, SchemaError> {
-        let detailed = value.as_object().is_some_and(|o| o.contains_key("type"));
-        let raw = if detailed { value } else { serde_json::json!({ "type": value }) };
-        let raw: RawField = serde_json::from_value(raw)?;
-        Ok(Field {
-            type_id: self.expression(raw.r#type)?,
-            default: raw.default,
-            allowed: raw.r#enum,
-            nullable: raw.nullable,
-            omit_zero: raw.omit,
-            patch_merge: raw.strategy.iter().any(|s| s == "merge"),
-            patch_retain_keys: raw.strategy.iter().any(|s| s == "retainKeys"),
-            patch_merge_key: raw.key,
-        })
-    }
-
-    fn expression(&mut self, raw: RawType) -> Result<TypeId, SchemaError> {
-        match raw {
-            RawType::Name(name) => self.named(&name),
-            RawType::Ref { r#ref, atomic } => {
-                let original = self.named(&r#ref)?;
-                let copy = self.push(Shape::Any);
-                self.copies.push((copy, original, atomic));
-                Ok(copy)
-            }
-            RawType::Map { map, atomic } => {
-                let values = self.expression(*map)?;
-                Ok(self.push(Shape::Map { values, atomic }))
-            }
-            RawType::List { list, set, keys } => {
-                let items = self.expression(*list)?;
-                let keys: Vec<_> = keys.into_iter().map(|k| (k, None)).collect();
-                let kind = match (set, keys.is_empty()) {
-                    (true, _) => ListKind::Set,
-                    (false, true) => ListKind::Atomic,
-                    (false, false) => ListKind::Map { keys },
-                };
-                let id = self.push(Shape::List(List { items, kind }));
-                self.keyed.push(id);
-                Ok(id)
-            }
-        }
-    }
-
-    /// Fills in what needs all types: the copies of structs, and the defaults of list keys.
-    fn finish(&mut self) {
-        for (copy, original, atomic) in std::mem::take(&mut self.copies) {
-            let mut shape = self.shapes[original.0 as usize].clone();
-            if let Shape::Struct(shape) = &mut shape {
-                shape.atomic = atomic;
-            }
-            self.shapes[copy.0 as usize] = shape;
-        }
-        for id in std::mem::take(&mut self.keyed) {
-            let Shape::List(mut list) = self.shapes[id.0 as usize].clone() else { continue };
-            if let (ListKind::Map { keys }, Shape::Struct(item)) = (&mut list.kind, &self.shapes[list.items.0 as usize])
-            {
-                for (key, default) in keys {
-                    let field = item.fields.get(key).and_then(|f| f.default.clone());
-                    *default = field;
-                }
-                self.shapes[id.0 as usize] = Shape::List(list);
-            }
-        }
-    }
-
-    fn resource(&self, raw: RawResource) -> Result<Resource, SchemaError> {
-        let subresources = raw.subresources.into_iter().map(|s| self.subresource(s)).collect::<Result<_, _>>()?;
-        Ok(Resource {
-            singular: raw.kind.to_lowercase(),
-            type_id: self.named(&format!("#{}", raw.r#type))?,
-            group: raw.group,
-            version: raw.version,
-            kind: raw.kind,
-            plural: raw.plural,
-            short_names: raw.short_names,
-            categories: raw.categories,
-            namespaced: raw.namespaced,
-            verbs: raw.verbs,
-            subresources,
-        })
-    }
-
-    fn subresource(&self, raw: RawSubresource) -> Result<Subresource, SchemaError> {
-        Ok(Subresource {
-            type_id: raw.r#type.map(|t| self.named(&format!("#{t}"))).transpose()?,
-            name: raw.name,
-            group: raw.group,
-            version: raw.version,
-            kind: raw.kind,
-            verbs: raw.verbs,
-        })
     }
 }
 

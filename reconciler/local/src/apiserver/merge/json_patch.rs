@@ -5,8 +5,11 @@ use serde_json::Value;
 
 /// Carries out a list of operations, all or none.
 pub fn json_patch(live: &Value, patch: &Value) -> Result<Value, PatchError> {
-    let operations =
-        patch.as_array().ok_or_else(|| PatchError::Malformed("a JSON patch is a list of operations".to_owned()))?;
+    let not_a_list = || {
+        let found = if patch.is_object() { "object" } else { "value" };
+        PatchError::Malformed(format!("json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"))
+    };
+    let operations = patch.as_array().ok_or_else(not_a_list)?;
     operations.iter().try_fold(live.clone(), carry_out)
 }
 

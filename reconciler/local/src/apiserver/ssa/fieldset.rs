@@ -244,11 +244,6 @@ impl FieldSet {
         }
     }
 
-    /// The members that have no member below them.
-    pub fn leaves(&self) -> Self {
-        self.map(&|_, member, below| (member && below.is_empty(), below.leaves()))
-    }
-
     /// The `FieldsV1` form.
     pub fn encode(&self) -> Value {
         Value::Object(self.encode_into(Map::new()))

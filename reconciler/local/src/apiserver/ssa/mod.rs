@@ -4,6 +4,7 @@
 //! fields over the object, takes away what the manager applied before and now leaves out unless another owns it, and
 //! fails if it would change what another owns. Any other write makes its writer the owner of what it changed.
 
+mod check;
 pub mod fieldset;
 pub mod managers;
 pub mod typed;
@@ -142,7 +143,7 @@ impl Write<'_> {
         if applied.pointer("/metadata/managedFields").is_some_and(|fields| !fields.is_null()) {
             return Err(ApplyError::ManagedFields);
         }
-        typed::check(self.schema, self.type_id, applied).map_err(|reason| self.type_error(applied, reason))?;
+        check::check(self.schema, self.type_id, applied).map_err(|reason| self.type_error(applied, reason))?;
         let (live, entries) = take_managers(live.cloned().unwrap_or_else(|| self.empty()));
         let mut managers = Managers::decode(&entries).unwrap_or_default();
         if managers.is_empty() {
@@ -275,7 +276,10 @@ impl Write<'_> {
         let text = |pointer: &str| applied.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         ApplyError::Type {
             object: format!("{}/{}", text("/metadata/namespace"), text("/metadata/name")),
-            api_version: self.api_version.to_owned(),
+            api_version: match self.api_version.contains('/') {
+                true => self.api_version.to_owned(),
+                false => format!("/{}", self.api_version),
+            },
             kind: self.kind.to_owned(),
             reason,
         }

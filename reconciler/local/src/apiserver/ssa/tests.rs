@@ -221,6 +221,8 @@ fn bare(object: &Value) -> Value {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn an_apply_is_idempotent(before in spec(), first in spec(), second in spec()) {
         let live = force("other", None, &before);

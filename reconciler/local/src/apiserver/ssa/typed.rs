@@ -60,7 +60,7 @@ fn is_empty(value: Option<&Value>) -> bool {
     }
 }
 
-fn items_of(value: Option<&Value>) -> &[Value] {
+pub(super) fn items_of(value: Option<&Value>) -> &[Value] {
     value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
@@ -337,68 +337,6 @@ fn remove_below(schema: &Schema, id: TypeId, value: &Value, gone: &FieldSet, ele
     gone.below(element).map_or_else(|| value.clone(), |below| remove(schema, id, value, below))
 }
 
-/// Why an object does not fit its schema.
-pub fn check(schema: &Schema, id: TypeId, value: &Value) -> Result<(), String> {
-    check_at(schema, id, value, &mut Vec::new())
-}
-
-fn check_at(schema: &Schema, id: TypeId, value: &Value, path: &mut Vec<PathElement>) -> Result<(), String> {
-    let fail = |path: &[PathElement], text: String| {
-        let place: String = path.iter().map(ToString::to_string).collect();
-        Err(if place.is_empty() { text } else { format!("{place}: {text}") })
-    };
-    let scalar = value.is_string() || value.is_number() || value.is_boolean();
-    let expected = match schema.get(id) {
-        _ if value.is_null() => None,
-        Shape::String | Shape::Bytes if !value.is_string() => Some("string"),
-        Shape::Integer | Shape::Number if !value.is_number() => Some("numeric (int or float)"),
-        Shape::Boolean if !value.is_boolean() => Some("boolean"),
-        Shape::IntOrString | Shape::Quantity | Shape::Time | Shape::MicroTime if !scalar => Some("any scalar"),
-        Shape::Struct(_) | Shape::Map { .. } if !value.is_object() => Some("map"),
-        Shape::List(_) if !value.is_array() => Some("list"),
-        _ => None,
-    };
-    if let Some(expected) = expected {
-        return fail(path, format!("expected {expected}, got {value}"));
-    }
-    for (name, value) in value.as_object().into_iter().flatten() {
-        path.push(PathElement::field(name));
-        match schema.child(id, name) {
-            Some(inner) => check_at(schema, inner, value, path)?,
-            None => return fail(path, "field not declared in schema".to_owned()),
-        }
-        path.pop();
-    }
-    let Shape::List(list) = schema.get(id) else { return Ok(()) };
-    let mut seen = Vec::new();
-    for (place, item) in items_of(Some(value)).iter().enumerate() {
-        let element = match list.kind {
-            ListKind::Atomic => PathElement::Index(i64::try_from(place).unwrap_or(i64::MAX)),
-            _ => item_element(list, item),
-        };
-        if let (ListKind::Map { keys }, PathElement::Key(named)) = (&list.kind, &element)
-            && named.is_empty()
-        {
-            let keys: Vec<_> = keys.iter().map(|(name, _)| format!("{name:?}")).collect();
-            let keys = keys.join(" ");
-            return fail(
-                path,
-                format!(
-                    "element {place}: associative list with keys has an element that omits all key fields [{keys}] (and doesn't have default values for any key fields)"
-                ),
-            );
-        }
-        if seen.contains(&element) {
-            return fail(path, format!("duplicate entries for key {element}"));
-        }
-        path.push(element.clone());
-        check_at(schema, list.items, item, path)?;
-        path.pop();
-        seen.push(element);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -479,18 +417,5 @@ mod tests {
             &json!({"spec": {"template": {"spec": {"containers": [{"name": "a"}]}}}}),
         ));
         assert_eq!(env_names(&remove(schema, id, &with_env(&["a", "b"]), &gone)), "b");
-    }
-
-    #[test]
-    fn a_check_names_the_field() {
-        let (schema, id) = deployment();
-        let error = |object: Value| check(schema, id, &object).unwrap_err();
-        assert_eq!(error(json!({"spec": {"foo": 1}})), ".spec.foo: field not declared in schema");
-        assert_eq!(
-            error(json!({"spec": {"replicas": "1"}})),
-            ".spec.replicas: expected numeric (int or float), got \"1\""
-        );
-        let twice = with_env(&["a", "a"]);
-        assert!(error(twice).ends_with("env: duplicate entries for key [name=\"a\"]"));
     }
 }

@@ -5,23 +5,22 @@ use crate::apiserver::canonical::is_zero;
 use crate::apiserver::names;
 use crate::apiserver::quantity::Quantity;
 use serde_json::{Map, Value, json};
-use std::net::IpAddr;
 
-type Fields = Map<String, Value>;
+pub(super) type Fields = Map<String, Value>;
 
 /// What all annotations of an object may take, and all data of a ConfigMap or Secret.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
 const MAX_DATA: usize = 1024 * 1024;
 
-fn text<'a>(fields: &'a Fields, name: &str) -> &'a str {
+pub(super) fn text<'a>(fields: &'a Fields, name: &str) -> &'a str {
     fields.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn items<'a>(fields: &'a Fields, name: &str) -> &'a [Value] {
+pub(super) fn items<'a>(fields: &'a Fields, name: &str) -> &'a [Value] {
     fields.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-fn object<'a>(fields: &'a Fields, name: &str) -> Option<&'a Fields> {
+pub(super) fn object<'a>(fields: &'a Fields, name: &str) -> Option<&'a Fields> {
     fields.get(name).and_then(Value::as_object)
 }
 
@@ -60,7 +59,7 @@ pub(super) fn metadata(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-fn labels(fields: &Fields, path: &str, name: &str, report: &mut Report) {
+pub(super) fn labels(fields: &Fields, path: &str, name: &str, report: &mut Report) {
     let field = below(path, name);
     for (label, value) in object(fields, name).into_iter().flatten() {
         for wrong in names::qualified(label) {
@@ -213,39 +212,6 @@ pub(super) fn data(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn service(fields: &Fields, path: &str, report: &mut Report) {
-    let ports: Vec<&Fields> = items(fields, "ports").iter().filter_map(Value::as_object).collect();
-    let kind = text(fields, "type");
-    if ports.is_empty() && kind != "ExternalName" && text(fields, "clusterIP") != "None" {
-        report.required(below(path, "ports"), "");
-    }
-    if kind == "ExternalName" && text(fields, "externalName").is_empty() {
-        report.required(below(path, "externalName"), "");
-    }
-    for (place, port) in ports.iter().enumerate() {
-        let field = format!("{}[{place}]", below(path, "ports"));
-        let name = text(port, "name");
-        if ports.len() > 1 && name.is_empty() {
-            report.required(below(&field, "name"), "");
-        }
-        let earlier = &ports[..place];
-        if !name.is_empty() && earlier.iter().any(|other| text(other, "name") == name) {
-            report.duplicate(below(&field, "name"), &json!(name));
-        }
-        if earlier.iter().any(|other| ["port", "protocol"].iter().all(|key| other.get(*key) == port.get(*key))) {
-            report.duplicate(field, &Value::Object((*port).clone()));
-        }
-    }
-    labels(fields, path, "selector", report);
-}
-
-pub(super) fn service_port(fields: &Fields, path: &str, report: &mut Report) {
-    let name = text(fields, "name");
-    for wrong in names::dns_label(name).iter().filter(|_| !name.is_empty()) {
-        report.invalid(below(path, "name"), &json!(name), wrong);
-    }
-}
-
 pub(super) fn claim(fields: &Fields, path: &str, report: &mut Report) {
     const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
     let modes = items(fields, "accessModes");
@@ -273,105 +239,6 @@ pub(super) fn quantities(fields: &Fields, path: &str, list: &str, report: &mut R
         if parsed.is_some_and(|quantity| quantity.is_negative()) {
             let field = format!("{}[{name}]", below(path, list));
             report.invalid(field, amount, "must be greater than or equal to 0");
-        }
-    }
-}
-
-pub(super) fn ingress(fields: &Fields, path: &str, report: &mut Report) {
-    if items(fields, "rules").is_empty() && fields.get("defaultBackend").is_none() {
-        let detail = "either `defaultBackend` or `rules` must be specified";
-        report.invalid(path.to_owned(), &Value::Object(fields.clone()), detail);
-    }
-    for (place, rule) in items(fields, "rules").iter().enumerate() {
-        let host = rule.get("host").and_then(Value::as_str).unwrap_or_default();
-        let field = format!("{}[{place}].host", below(path, "rules"));
-        let plain = host.strip_prefix("*.").unwrap_or(host);
-        if host.parse::<IpAddr>().is_ok() {
-            report.invalid(field, &json!(host), "must be a DNS name, not an IP address");
-        } else if let Some(wrong) = names::dns_subdomain(plain).first().filter(|_| !host.is_empty()) {
-            report.invalid(field, &json!(host), wrong);
-        }
-    }
-}
-
-pub(super) fn ingress_path(fields: &Fields, path: &str, report: &mut Report) {
-    let kind = text(fields, "pathType");
-    if kind.is_empty() {
-        return report.required(below(path, "pathType"), "pathType must be specified");
-    }
-    let url = text(fields, "path");
-    let strict = kind == "Exact" || kind == "Prefix";
-    if !url.starts_with('/') && (strict || !url.is_empty()) {
-        report.invalid(below(path, "path"), &json!(url), "must be an absolute path");
-    }
-    let backend = fields.get("backend").unwrap_or(&Value::Null);
-    match (backend.get("service"), backend.get("resource")) {
-        (Some(_), Some(_)) => {
-            report.invalid(below(path, "backend"), &json!(""), "cannot set both resource and service backends");
-        }
-        (None, None) => report.invalid(below(path, "backend"), &json!(""), "resource or service backend is required"),
-        _ => {}
-    }
-}
-
-pub(super) fn ingress_backend(fields: &Fields, path: &str, report: &mut Report) {
-    let port = object(fields, "port");
-    let named = port.is_some_and(|port| !text(port, "name").is_empty());
-    let number = port.and_then(|port| port.get("number")).filter(|number| !is_zero(number));
-    match number {
-        None if !named => report.required(path.to_owned(), "port name or number is required"),
-        Some(_) if named => report.invalid(path.to_owned(), &json!(""), "cannot set both port name & port number"),
-        Some(number) => super::rules::port(number, &below(path, "port.number"), report),
-        None => {}
-    }
-}
-
-pub(super) fn policy_port(fields: &Fields, path: &str, report: &mut Report) {
-    let (port, end) = (fields.get("port"), fields.get("endPort"));
-    if let Some(port) = port {
-        super::rules::port(port, &below(path, "port"), report);
-    }
-    let Some(end) = end else { return };
-    let field = below(path, "endPort");
-    match port {
-        None => report.invalid(field, end, "may not be specified when `port` is not specified"),
-        Some(Value::String(_)) => report.invalid(field, end, "may not be specified when `port` is non-numeric"),
-        Some(port) if end.as_i64() < port.as_i64() => {
-            report.invalid(field, port, "must be greater than or equal to `port`");
-        }
-        Some(_) => super::rules::port(end, &field, report),
-    }
-}
-
-/// An address and how many of its bits count.
-fn cidr(text: &str) -> Option<(u128, u32)> {
-    let (address, bits) = text.split_once('/')?;
-    let (value, width) = match address.parse::<IpAddr>().ok()? {
-        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
-        IpAddr::V6(address) => (u128::from(address), 128),
-    };
-    let bits: u32 = bits.parse().ok().filter(|bits| *bits <= width)?;
-    Some((value, bits))
-}
-
-pub(super) fn ip_block(fields: &Fields, path: &str, report: &mut Report) {
-    const WRONG: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-    let block = text(fields, "cidr");
-    if block.is_empty() {
-        return report.required(below(path, "cidr"), "");
-    }
-    let Some((outer, outer_bits)) = cidr(block) else {
-        return report.invalid(below(path, "cidr"), &json!(block), WRONG);
-    };
-    for (place, except) in items(fields, "except").iter().enumerate() {
-        let field = format!("{}[{place}]", below(path, "except"));
-        let Some((inner, bits)) = cidr(except.as_str().unwrap_or_default()) else {
-            report.invalid(field, except, WRONG);
-            continue;
-        };
-        let prefix = |address: u128| address.checked_shr(128 - outer_bits).unwrap_or(0);
-        if bits <= outer_bits || prefix(inner) != prefix(outer) {
-            report.invalid(field, except, "must be a strict subset of `cidr`");
         }
     }
 }
@@ -407,10 +274,20 @@ pub(super) fn role_ref(fields: &Fields, path: &str, report: &mut Report) {
 }
 
 pub(super) fn subject(fields: &Fields, path: &str, report: &mut Report) {
-    match text(fields, "kind") {
-        "ServiceAccount" if text(fields, "namespace").is_empty() => report.required(below(path, "namespace"), ""),
-        "ServiceAccount" | "User" | "Group" => {}
-        other => report.unsupported(below(path, "kind"), &json!(other), ["ServiceAccount", "User", "Group"]),
+    const KINDS: [&str; 3] = ["ServiceAccount", "User", "Group"];
+    let kind = text(fields, "kind");
+    if !KINDS.contains(&kind) {
+        report.unsupported(below(path, "kind"), &json!(kind), KINDS);
+    }
+}
+
+/// A RoleBinding lends its namespace to a service account; a ClusterRoleBinding has none to lend.
+pub(super) fn cluster_role_binding(fields: &Fields, path: &str, report: &mut Report) {
+    let subjects = items(fields, "subjects").iter().filter_map(Value::as_object).enumerate();
+    for (place, subject) in subjects.filter(|(_, subject)| text(subject, "kind") == "ServiceAccount") {
+        if text(subject, "namespace").is_empty() {
+            report.required(format!("{}[{place}].namespace", below(path, "subjects")), "");
+        }
     }
 }
 

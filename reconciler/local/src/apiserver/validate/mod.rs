@@ -4,6 +4,7 @@
 
 mod decode;
 mod kinds;
+mod networks;
 mod pods;
 mod rules;
 
@@ -115,8 +116,8 @@ fn special(name: &str) -> Option<Special> {
         "batch.v1.JobSpec" => kinds::job,
         "batch.v1.CronJobSpec" => kinds::cron_job,
         "core.v1.ConfigMap" | "core.v1.Secret" => kinds::data,
-        "core.v1.ServiceSpec" => kinds::service,
-        "core.v1.ServicePort" => kinds::service_port,
+        "core.v1.ServiceSpec" => networks::service,
+        "core.v1.ServicePort" => networks::service_port,
         "core.v1.PersistentVolumeClaimSpec" => kinds::claim,
         "core.v1.ResourceQuotaSpec" => |fields, path, report| kinds::quantities(fields, path, "hard", report),
         "core.v1.PodSpec" => pods::pod,
@@ -124,14 +125,15 @@ fn special(name: &str) -> Option<Special> {
         "core.v1.ContainerPort" => pods::port,
         "core.v1.EnvVar" => pods::env,
         "core.v1.ResourceRequirements" => pods::resources,
-        "networking.v1.IngressSpec" => kinds::ingress,
-        "networking.v1.HTTPIngressPath" => kinds::ingress_path,
-        "networking.v1.IngressServiceBackend" => kinds::ingress_backend,
-        "networking.v1.NetworkPolicyPort" => kinds::policy_port,
-        "networking.v1.IPBlock" => kinds::ip_block,
+        "networking.v1.IngressSpec" => networks::ingress,
+        "networking.v1.HTTPIngressPath" => networks::ingress_path,
+        "networking.v1.IngressServiceBackend" => networks::ingress_backend,
+        "networking.v1.NetworkPolicyPort" => networks::policy_port,
+        "networking.v1.IPBlock" => networks::ip_block,
         "rbac.v1.PolicyRule" => kinds::policy_rule,
         "rbac.v1.RoleRef" => kinds::role_ref,
         "rbac.v1.Subject" => kinds::subject,
+        "rbac.v1.ClusterRoleBinding" => kinds::cluster_role_binding,
         "autoscaling.v2.HorizontalPodAutoscalerSpec" => kinds::autoscaler,
         "policy.v1.PodDisruptionBudgetSpec" => kinds::disruption_budget,
         _ => return None,

@@ -157,7 +157,7 @@ fn the_kinds_around_workloads_are_checked() {
     let binding =
         json!({"roleRef": {"kind": "Roll", "name": "a"}, "subjects": [{"kind": "ServiceAccount", "name": "b"}]});
     assert_eq!(
-        refused(("rbac.authorization.k8s.io", "v1", "RoleBinding"), binding),
+        refused(("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding"), binding),
         [
             "roleRef.kind: Unsupported value: \"Roll\": supported values: \"Role\", \"ClusterRole\"",
             "subjects[0].namespace: Required value",

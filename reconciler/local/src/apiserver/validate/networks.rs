@@ -1,0 +1,141 @@
+//! The rules of services, ingresses and network policies.
+
+use super::kinds::{Fields, items, labels, object, text};
+use super::rules::port as check_port;
+use super::{Report, below};
+use crate::apiserver::canonical::is_zero;
+use crate::apiserver::names;
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+pub(super) fn service(fields: &Fields, path: &str, report: &mut Report) {
+    let ports: Vec<&Fields> = items(fields, "ports").iter().filter_map(Value::as_object).collect();
+    let kind = text(fields, "type");
+    if ports.is_empty() && kind != "ExternalName" && text(fields, "clusterIP") != "None" {
+        report.required(below(path, "ports"), "");
+    }
+    if kind == "ExternalName" && text(fields, "externalName").is_empty() {
+        report.required(below(path, "externalName"), "");
+    }
+    for (place, port) in ports.iter().enumerate() {
+        let field = format!("{}[{place}]", below(path, "ports"));
+        let name = text(port, "name");
+        if ports.len() > 1 && name.is_empty() {
+            report.required(below(&field, "name"), "");
+        }
+        let earlier = &ports[..place];
+        if !name.is_empty() && earlier.iter().any(|other| text(other, "name") == name) {
+            report.duplicate(below(&field, "name"), &json!(name));
+        }
+        if earlier.iter().any(|other| ["port", "protocol"].iter().all(|key| other.get(*key) == port.get(*key))) {
+            report.duplicate(field, &Value::Object((*port).clone()));
+        }
+    }
+    labels(fields, path, "selector", report);
+}
+
+pub(super) fn service_port(fields: &Fields, path: &str, report: &mut Report) {
+    let name = text(fields, "name");
+    for wrong in names::dns_label(name).iter().filter(|_| !name.is_empty()) {
+        report.invalid(below(path, "name"), &json!(name), wrong);
+    }
+}
+
+pub(super) fn ingress(fields: &Fields, path: &str, report: &mut Report) {
+    if items(fields, "rules").is_empty() && fields.get("defaultBackend").is_none() {
+        let detail = "either `defaultBackend` or `rules` must be specified";
+        report.invalid(path.to_owned(), &Value::Object(fields.clone()), detail);
+    }
+    for (place, rule) in items(fields, "rules").iter().enumerate() {
+        let host = rule.get("host").and_then(Value::as_str).unwrap_or_default();
+        let field = format!("{}[{place}].host", below(path, "rules"));
+        let plain = host.strip_prefix("*.").unwrap_or(host);
+        if host.parse::<IpAddr>().is_ok() {
+            report.invalid(field, &json!(host), "must be a DNS name, not an IP address");
+        } else if let Some(wrong) = names::dns_subdomain(plain).first().filter(|_| !host.is_empty()) {
+            report.invalid(field, &json!(host), wrong);
+        }
+    }
+}
+
+pub(super) fn ingress_path(fields: &Fields, path: &str, report: &mut Report) {
+    let kind = text(fields, "pathType");
+    if kind.is_empty() {
+        return report.required(below(path, "pathType"), "pathType must be specified");
+    }
+    let url = text(fields, "path");
+    let strict = kind == "Exact" || kind == "Prefix";
+    if !url.starts_with('/') && (strict || !url.is_empty()) {
+        report.invalid(below(path, "path"), &json!(url), "must be an absolute path");
+    }
+    let backend = fields.get("backend").unwrap_or(&Value::Null);
+    match (backend.get("service"), backend.get("resource")) {
+        (Some(_), Some(_)) => {
+            report.invalid(below(path, "backend"), &json!(""), "cannot set both resource and service backends");
+        }
+        (None, None) => report.invalid(below(path, "backend"), &json!(""), "resource or service backend is required"),
+        _ => {}
+    }
+}
+
+pub(super) fn ingress_backend(fields: &Fields, path: &str, report: &mut Report) {
+    let port = object(fields, "port");
+    let named = port.is_some_and(|port| !text(port, "name").is_empty());
+    let number = port.and_then(|port| port.get("number")).filter(|number| !is_zero(number));
+    match number {
+        None if !named => report.required(path.to_owned(), "port name or number is required"),
+        Some(_) if named => report.invalid(path.to_owned(), &json!(""), "cannot set both port name & port number"),
+        Some(number) => check_port(number, &below(path, "port.number"), report),
+        None => {}
+    }
+}
+
+pub(super) fn policy_port(fields: &Fields, path: &str, report: &mut Report) {
+    let (port, end) = (fields.get("port"), fields.get("endPort"));
+    if let Some(port) = port {
+        check_port(port, &below(path, "port"), report);
+    }
+    let Some(end) = end else { return };
+    let field = below(path, "endPort");
+    match port {
+        None => report.invalid(field, end, "may not be specified when `port` is not specified"),
+        Some(Value::String(_)) => report.invalid(field, end, "may not be specified when `port` is non-numeric"),
+        Some(port) if end.as_i64() < port.as_i64() => {
+            report.invalid(field, port, "must be greater than or equal to `port`");
+        }
+        Some(_) => check_port(end, &field, report),
+    }
+}
+
+/// An address and how many of its bits count.
+fn cidr(text: &str) -> Option<(u128, u32)> {
+    let (address, bits) = text.split_once('/')?;
+    let (value, width) = match address.parse::<IpAddr>().ok()? {
+        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
+    };
+    let bits: u32 = bits.parse().ok().filter(|bits| *bits <= width)?;
+    Some((value, bits))
+}
+
+pub(super) fn ip_block(fields: &Fields, path: &str, report: &mut Report) {
+    const WRONG: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    let block = text(fields, "cidr");
+    if block.is_empty() {
+        return report.required(below(path, "cidr"), "");
+    }
+    let Some((outer, outer_bits)) = cidr(block) else {
+        return report.invalid(below(path, "cidr"), &json!(block), WRONG);
+    };
+    for (place, except) in items(fields, "except").iter().enumerate() {
+        let field = format!("{}[{place}]", below(path, "except"));
+        let Some((inner, bits)) = cidr(except.as_str().unwrap_or_default()) else {
+            report.invalid(field, except, WRONG);
+            continue;
+        };
+        let prefix = |address: u128| address.checked_shr(128 - outer_bits).unwrap_or(0);
+        if bits <= outer_bits || prefix(inner) != prefix(outer) {
+            report.invalid(field, except, "must be a strict subset of `cidr`");
+        }
+    }
+}
