@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::digest::Digest;
 use crate::inventory::LastPass;
-use crate::observed::{MANAGED_BY, PART_OF_APPLY_SET};
+use crate::observed::{Live, MANAGED_BY, OptOut, PART_OF_APPLY_SET, Seen};
 
 fn scope() -> Scope {
     "survey.sandbox".parse().unwrap()
@@ -59,7 +62,14 @@ impl World {
     }
 
     fn plan(&self, desired: &[Object]) -> Plan {
-        plan_objects(&self.inventory, desired, &self.observed, Drift::Repair)
+        self.plan_with(desired, Drift::Repair)
+    }
+
+    fn plan_with(&self, desired: &[Object], drift: Drift) -> Plan {
+        let digests: Vec<_> = desired.iter().map(Object::digest).collect();
+        let digest = Digest::of_parts(digests.iter().map(|digest| digest.as_bytes().as_slice()));
+        let admitted = Admitted::for_tests(Arc::new(Manifests { objects: desired.to_vec(), digest }));
+        plan(&admitted, &self.inventory, &self.observed, drift)
     }
 
     fn apply(&mut self, plan: &Plan) {
@@ -192,7 +202,7 @@ fn drift_is_repaired_or_reported_as_the_tier_says() {
     let plan = world.plan(std::slice::from_ref(&object));
     assert_eq!(plan.changes().next().unwrap().reason(), Reason::Drifted);
     assert!(plan.force());
-    let report = plan_objects(&world.inventory, std::slice::from_ref(&object), &world.observed, Drift::Report);
+    let report = world.plan_with(std::slice::from_ref(&object), Drift::Report);
     assert!(report.is_empty() && !report.force() && !report.notes()[0].is_problem());
     assert_eq!(report.notes()[0].to_string(), "ConfigMap/survey/a: was changed in the cluster by kubectl-edit");
 }
@@ -304,6 +314,16 @@ fn an_object_that_is_being_deleted_is_waited_for() {
     world.edit(&object, |live| live.deleting = true);
     let plan = world.plan(&[config_map("a", "2")]);
     assert!(plan.is_empty() && matches!(plan.notes()[0].held, Held::Terminating(_)));
+}
+
+#[test]
+fn what_a_tier_has_once_cannot_stand_in_for_an_instance() {
+    let objects = whole("1");
+    let manifests = Manifests { digest: Digest::of(b""), objects };
+    let shared = Inventory::new("sandbox".parse().unwrap());
+    assert_eq!(summary(&plan_shared(&manifests, &shared, &Observed::nothing(), Drift::Repair)).len(), 4);
+    let instance = Inventory::new(scope());
+    assert!(plan_shared(&manifests, &instance, &Observed::nothing(), Drift::Repair).is_empty());
 }
 
 #[test]

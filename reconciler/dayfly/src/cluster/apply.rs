@@ -19,7 +19,8 @@ use dayfly_core::plan::{Action, Change, Note, Plan, Reason};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
-use super::call::{Answer, Request};
+use super::call::Answer;
+use super::request::Request;
 use super::{Cluster, ClusterError, Fact};
 
 /// Changes of one plan under way at once; the limiter of the cluster has the last word.

@@ -5,8 +5,7 @@ use std::time::Duration;
 use dayfly_core::inventory::InventoryError;
 use serde_json::Value;
 
-use super::call::Request;
-use crate::calls::Verb;
+use super::request::Request;
 
 /// A call that did not do what it should. The text names the cluster and the object first.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -238,22 +237,6 @@ fn names_namespace(body: &Value, message: &str) -> bool {
 fn field_owner(cause: &Value) -> Option<(String, String)> {
     let owner = cause["message"].as_str()?.split('"').nth(1).unwrap_or("an unknown manager");
     Some((owner.to_owned(), cause["field"].as_str().unwrap_or("a field").to_owned()))
-}
-
-impl Verb {
-    /// The verb as RBAC calls it.
-    pub fn rbac(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Watch => "watch",
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Apply => "patch",
-            Self::Delete => "delete",
-            Self::Commit => "commit",
-        }
-    }
 }
 
 #[cfg(test)]

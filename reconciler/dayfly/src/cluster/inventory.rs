@@ -4,7 +4,7 @@ use dayfly_core::inventory::{Inventory, InventoryError, NAMESPACE, SELECTOR, Sco
 use dayfly_core::kinds::{self, Kind};
 use serde_json::{Value, json};
 
-use super::call::Request;
+use super::request::Request;
 use super::{Cluster, ClusterError, Fact};
 
 impl Cluster {

@@ -9,6 +9,7 @@ mod limit;
 mod observe;
 mod preview;
 mod prune;
+mod request;
 
 use std::fmt;
 use std::path::Path;

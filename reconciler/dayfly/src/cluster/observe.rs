@@ -14,7 +14,7 @@ use kube::core::WatchEvent;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use super::call::Request;
+use super::request::Request;
 use super::{Cluster, ClusterError, Fact};
 
 const PAGE: u32 = 500;

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::apply::{AT_ONCE, Only};
-use super::call::Request;
+use super::request::Request;
 use super::{Cluster, ClusterError, Fact};
 
 /// One change as people see it before it happens.

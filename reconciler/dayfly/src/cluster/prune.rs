@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 
 use super::apply::{AT_ONCE, Failure, Pass};
-use super::call::Request;
+use super::request::Request;
 use super::{Cluster, ClusterError, Fact};
 
 impl Cluster {
