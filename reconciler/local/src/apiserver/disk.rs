@@ -1,0 +1,214 @@
+//! The store's file: a thread that commits whatever has queued up in one transaction.
+//!
+//! A write is acknowledged when its transaction has reached the operating system, so every acknowledged write
+//! survives the end of the process, SIGKILL included. The file is flushed to the device only on a clean stop: after
+//! a power failure it may be refused at the next start. It holds nothing that cannot be rebuilt; delete the folder.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use redb::backends::FileBackend;
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use tokio::sync::watch;
+
+const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
+const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
+const BATCH: usize = 1024;
+
+/// Why the store cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The folder or a file in it cannot be used.
+    #[error("{path}: {source}")]
+    File {
+        /// What was being opened.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another server has the folder open.
+    #[error("{0}: in use by another server")]
+    InUse(PathBuf),
+    /// The database refuses the file or a transaction.
+    #[error("{path}: {source}")]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// The database's reason.
+        source: Box<redb::Error>,
+    },
+}
+
+/// One object's new bytes, or its end.
+pub(super) struct Record {
+    pub path: String,
+    pub bytes: Option<Bytes>,
+    pub version: u64,
+}
+
+/// How far the file has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    pub version: u64,
+    pub failure: Option<String>,
+}
+
+/// What a file held when it was opened.
+pub(super) struct Loaded {
+    pub objects: Vec<(String, Bytes)>,
+    pub version: u64,
+}
+
+/// The open file and its thread.
+pub(super) struct Disk {
+    sender: Option<Sender<Record>>,
+    thread: Option<JoinHandle<()>>,
+    progress: watch::Receiver<Progress>,
+    file: File,
+    _lock: File,
+}
+
+impl Disk {
+    /// Opens `folder`, reads all it holds and starts the thread.
+    pub fn open(folder: &Path) -> Result<(Self, Loaded), DiskError> {
+        std::fs::create_dir_all(folder).map_err(|source| DiskError::File { path: folder.to_owned(), source })?;
+        let lock = lock(&folder.join("lock"))?;
+        let path = folder.join("objects.redb");
+        let open = || -> io::Result<(File, Relaxed)> {
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+            let backend = FileBackend::new(file.try_clone()?).map_err(io::Error::other)?;
+            Ok((file, Relaxed(backend)))
+        };
+        let (file, backend) = open().map_err(|source| DiskError::File { path: path.clone(), source })?;
+        let database_error = |source: redb::Error| DiskError::Database { path: path.clone(), source: Box::new(source) };
+        let database = Database::builder().create_with_backend(backend).map_err(|e| database_error(e.into()))?;
+        let loaded = load(&database).map_err(database_error)?;
+        let (sender, receiver) = channel();
+        let (report, progress) = watch::channel(Progress { version: loaded.version, failure: None });
+        let thread = std::thread::Builder::new()
+            .name("apiserver-disk".to_owned())
+            .spawn(move || run(&database, &receiver, &report))
+            .map_err(|source| DiskError::File { path: path.clone(), source })?;
+        Ok((Self { sender: Some(sender), thread: Some(thread), progress, file, _lock: lock }, loaded))
+    }
+
+    /// Queues a record; `progress` tells when it is in the file.
+    pub fn push(&self, record: Record) {
+        if let Some(sender) = &self.sender {
+            let _ = sender.send(record); // a thread that stopped has said why in `progress`
+        }
+    }
+
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+}
+
+impl Drop for Disk {
+    /// Commits what is queued and flushes the file to the device.
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        if let Err(error) = self.file.sync_all() {
+            tracing::warn!(%error, "the store's file was not flushed");
+        }
+    }
+}
+
+fn lock(path: &Path) -> Result<File, DiskError> {
+    let failed = |source| DiskError::File { path: path.to_owned(), source };
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(DiskError::InUse(path.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn load(database: &Database) -> Result<Loaded, redb::Error> {
+    let setup = database.begin_write()?;
+    setup.open_table(OBJECTS)?;
+    setup.open_table(COUNTERS)?;
+    setup.commit()?;
+    let read = database.begin_read()?;
+    let version = read.open_table(COUNTERS)?.get("version")?.map_or(0, |v| v.value());
+    let mut objects = Vec::new();
+    for row in read.open_table(OBJECTS)?.iter()? {
+        let (path, bytes) = row?;
+        objects.push((path.value().to_owned(), Bytes::copy_from_slice(bytes.value())));
+    }
+    Ok(Loaded { objects, version })
+}
+
+fn run(database: &Database, records: &Receiver<Record>, report: &watch::Sender<Progress>) {
+    while let Ok(first) = records.recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH
+            && let Ok(record) = records.try_recv()
+        {
+            batch.push(record);
+        }
+        match commit(database, &batch) {
+            Ok(version) => report.send_modify(|p| p.version = version),
+            Err(error) => {
+                tracing::error!(%error, "the store's file refuses writes");
+                report.send_modify(|p| p.failure = Some(error.to_string()));
+                return;
+            }
+        }
+    }
+}
+
+fn commit(database: &Database, batch: &[Record]) -> Result<u64, redb::Error> {
+    let transaction = database.begin_write()?;
+    let mut last = 0;
+    {
+        let mut objects = transaction.open_table(OBJECTS)?;
+        for record in batch {
+            match &record.bytes {
+                Some(bytes) => objects.insert(record.path.as_str(), bytes.as_ref())?,
+                None => objects.remove(record.path.as_str())?,
+            };
+            last = record.version;
+        }
+        transaction.open_table(COUNTERS)?.insert("version", last)?;
+    }
+    transaction.commit()?;
+    Ok(last)
+}
+
+/// A file that leaves flushing to the operating system.
+#[derive(Debug)]
+struct Relaxed(FileBackend);
+
+impl StorageBackend for Relaxed {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+}

@@ -1,0 +1,80 @@
+//! The query of a request for objects.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::status::ApiError;
+
+/// The query parameters by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Params(HashMap<String, String>);
+
+/// What to do about fields that a kind does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FieldValidation {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+impl Params {
+    pub fn new(pairs: HashMap<String, String>) -> Self {
+        Self(pairs)
+    }
+
+    /// A parameter; absent is empty.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// `name`, `name=`, `name=1` and `name=true` are yes.
+    pub fn flag(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|v| matches!(v.as_str(), "" | "1" | "true" | "True"))
+    }
+
+    pub fn dry_run(&self) -> bool {
+        self.get("dryRun") == "All"
+    }
+
+    /// Refuses what would be misunderstood.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let dry_run = self.get("dryRun");
+        if !["", "All"].contains(&dry_run) {
+            let message = format!("dryRun: Unsupported value: {dry_run:?}: supported values: \"All\"");
+            return Err(ApiError::bad_request(message));
+        }
+        if !self.get("continue").is_empty() {
+            // Lists are always whole, so no such token was ever handed out.
+            return Err(ApiError::bad_request("continue key is not valid: this server answers lists whole"));
+        }
+        if self.get("fieldManager").len() > 128 {
+            return Err(ApiError::bad_request("fieldManager: Too long: may not be more than 128 bytes"));
+        }
+        self.field_validation().map(drop)
+    }
+
+    pub fn field_validation(&self) -> Result<FieldValidation, ApiError> {
+        match self.get("fieldValidation") {
+            "" | "Warn" => Ok(FieldValidation::Warn),
+            "Ignore" => Ok(FieldValidation::Ignore),
+            "Strict" => Ok(FieldValidation::Strict),
+            other => Err(ApiError::bad_request(format!(
+                "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\""
+            ))),
+        }
+    }
+
+    pub fn timeout(&self) -> Option<Duration> {
+        self.get("timeoutSeconds").parse().ok().map(Duration::from_secs)
+    }
+
+    /// The version a list or watch starts from; absent and `0` mean any.
+    pub fn resource_version(&self) -> Result<Option<u64>, ApiError> {
+        match self.get("resourceVersion") {
+            "" | "0" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                ApiError::bad_request(format!("resourceVersion: Invalid value: {text:?}: must be a number"))
+            }),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The forms an answer can take: whole objects, their metadata alone, or a table for people.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use serde_json::{Value, json};
+
+use super::object;
+use super::route::Kind;
+use super::status::ApiError;
+use super::store::Entry;
+use super::table;
+
+/// What a client accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accept {
+    Whole,
+    Metadata,
+    Table,
+    /// All groups in one document.
+    Discovery,
+}
+
+/// How objects are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Render {
+    Whole,
+    Metadata,
+    /// Rows for people, with the objects whole or only their metadata.
+    Table {
+        whole: bool,
+    },
+}
+
+impl Accept {
+    /// The first media type of an Accept header that is served here.
+    pub fn parse(header: &str) -> Result<Self, ApiError> {
+        if header.trim().is_empty() {
+            return Ok(Self::Whole);
+        }
+        header.split(',').find_map(Self::of_media).ok_or_else(ApiError::not_acceptable)
+    }
+
+    fn of_media(range: &str) -> Option<Self> {
+        let mut parts = range.split(';').map(str::trim);
+        let media = parts.next()?;
+        if !["application/json", "application/*", "*/*"].contains(&media) {
+            return None;
+        }
+        let parameters: Vec<(&str, &str)> = parts.filter_map(|p| p.split_once('=')).collect();
+        let parameter = |name| parameters.iter().find(|(k, _)| *k == name).map_or("", |(_, v)| *v);
+        match (parameter("as"), parameter("g"), parameter("v")) {
+            ("", ..) => Some(Self::Whole),
+            ("Table", "meta.k8s.io", "v1") => Some(Self::Table),
+            ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => Some(Self::Metadata),
+            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => Some(Self::Discovery),
+            _ => None,
+        }
+    }
+
+    /// How to write objects; `include_object` is the query parameter of that name.
+    pub fn render(self, include_object: &str) -> Render {
+        match self {
+            Self::Whole | Self::Discovery => Render::Whole,
+            Self::Metadata => Render::Metadata,
+            Self::Table => Render::Table { whole: include_object == "Object" },
+        }
+    }
+}
+
+impl Render {
+    /// One object as an answer.
+    pub fn one(self, kind: &Arc<Kind>, entry: &Entry) -> Bytes {
+        match self {
+            Self::Whole => entry.bytes.clone(),
+            _ => self.value(kind, &entry.value()),
+        }
+    }
+
+    /// One object that is not stored, such as the outcome of a dry run.
+    pub fn value(self, kind: &Arc<Kind>, value: &Value) -> Bytes {
+        match self {
+            Self::Whole => object::bytes_type_first(value).0,
+            Self::Metadata => json_bytes(&metadata_only(value)),
+            Self::Table { whole } => {
+                json_bytes(&table::table(kind, &[value], object::resource_version(value), true, whole))
+            }
+        }
+    }
+
+    /// Objects as a list.
+    pub fn list(self, kind: &Arc<Kind>, entries: &[Arc<Entry>], version: u64) -> Bytes {
+        match self {
+            Self::Whole => whole_list(kind, entries, version),
+            Self::Metadata => {
+                let items: Vec<Value> = entries.iter().map(|e| metadata_only(&e.value())).collect();
+                json_bytes(&json!({
+                    "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+                    "metadata": {"resourceVersion": version.to_string()}, "items": items,
+                }))
+            }
+            Self::Table { whole } => {
+                let values: Vec<Value> = entries.iter().map(|e| e.value()).collect();
+                let values: Vec<&Value> = values.iter().collect();
+                json_bytes(&table::table(kind, &values, &version.to_string(), true, whole))
+            }
+        }
+    }
+
+    /// Appends an object as a watch event carries it; the first event of a table names its columns.
+    pub fn event(self, out: &mut Vec<u8>, kind: &Arc<Kind>, entry: &Entry, first: bool) {
+        match self {
+            Self::Whole => out.extend_from_slice(&entry.bytes),
+            Self::Metadata => object::write_json(out, &metadata_only(&entry.value())),
+            Self::Table { whole } => {
+                let version = entry.version.to_string();
+                object::write_json(out, &table::table(kind, &[&entry.value()], &version, first, whole));
+            }
+        }
+    }
+
+    /// The kind and apiVersion that events carry.
+    pub fn kind_of(self, kind: &Kind) -> (&str, String) {
+        match self {
+            Self::Whole => (&kind.resource.kind, kind.api_version()),
+            Self::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
+            Self::Table { .. } => ("Table", "meta.k8s.io/v1".to_owned()),
+        }
+    }
+}
+
+pub(super) fn json_bytes(value: &Value) -> Bytes {
+    let mut out = Vec::new();
+    object::write_json(&mut out, value);
+    out.into()
+}
+
+/// An object's metadata as a `PartialObjectMetadata`.
+pub(super) fn metadata_only(value: &Value) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": value.get("metadata")})
+}
+
+/// Copies the stored bytes together; a list costs no parsing.
+fn whole_list(kind: &Kind, entries: &[Arc<Entry>], version: u64) -> Bytes {
+    let size = entries.iter().map(|e| e.item().len() + 2).sum::<usize>();
+    let mut out = Vec::with_capacity(size + 256);
+    let head = format!(
+        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{{\"resourceVersion\":\"{version}\"}},\"items\":[",
+        kind.resource.kind,
+        kind.api_version()
+    );
+    out.extend_from_slice(head.as_bytes());
+    for (index, entry) in entries.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b"{" } else { b",{" });
+        out.extend_from_slice(entry.item());
+    }
+    out.extend_from_slice(b"]}");
+    out.into()
+}

@@ -1,0 +1,91 @@
+//! Simulated workloads become ready, roll over, and fail when told to.
+
+use dayfly_local::apiserver::FAIL_ANNOTATION;
+use serde_json::json;
+
+use crate::client::{MERGE, Stack, deployment};
+
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+fn available(reply: &crate::client::Reply, replicas: u32) -> bool {
+    let object = reply.json();
+    object["status"]["observedGeneration"] == object["metadata"]["generation"]
+        && object["status"]["availableReplicas"] == replicas
+        && object["status"]["replicas"] == replicas
+}
+
+#[tokio::test]
+async fn a_deployment_becomes_available_with_its_pods_and_rolls_over() {
+    let stack = Stack::new().await;
+    let path = format!("{DEPLOYMENTS}/web");
+    stack.post(DEPLOYMENTS, &deployment("web", 2)).await.ok();
+    stack.until(&path, |reply| available(reply, 2)).await;
+    let pods = stack.get(&format!("{PODS}?labelSelector=app%3Dweb")).await.ok();
+    assert_eq!(pods["items"].as_array().unwrap().len(), 2);
+    assert_eq!(pods["items"][0]["status"]["phase"], "Running");
+    let mut template = deployment("web", 3)["spec"].clone();
+    template["template"]["spec"]["containers"][0]["image"] = "registry.example.com/main:2".into();
+    stack.patch(&path, MERGE, &json!({"spec": template})).await.ok();
+    stack.until(&path, |reply| available(reply, 3)).await;
+    let settled = stack.get(&path).await.ok();
+    let pods = stack.get(PODS).await.ok();
+    let new = |p: &serde_json::Value| p["spec"]["containers"][0]["image"] == "registry.example.com/main:2";
+    assert!(pods["items"].as_array().unwrap().iter().all(new), "{pods}");
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(stack.get(&path).await.ok(), settled);
+    stack.delete(&path).await.ok();
+    stack.until(PODS, |reply| reply.json()["items"] == json!([])).await;
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_told_to_fail_says_why_until_it_may_run() {
+    let stack = Stack::new().await;
+    let path = format!("{DEPLOYMENTS}/web");
+    let mut object = deployment("web", 1);
+    object["metadata"]["annotations"] = json!({FAIL_ANNOTATION: "ImagePullBackOff"});
+    stack.post(DEPLOYMENTS, &object).await.ok();
+    let failed = stack.until(&path, |reply| reply.text.contains("ProgressDeadlineExceeded")).await.json();
+    assert_eq!(failed["status"]["conditions"][0]["status"], "False");
+    let pods = stack.get(PODS).await.ok();
+    let state = &pods["items"][0]["status"]["containerStatuses"][0]["state"];
+    assert_eq!(state["waiting"]["reason"], "ImagePullBackOff");
+    stack.patch(&path, MERGE, &json!({"metadata": {"annotations": {FAIL_ANNOTATION: null}}})).await.ok();
+    stack.until(&path, |reply| available(reply, 1)).await;
+}
+
+#[tokio::test]
+async fn jobs_complete_claims_are_bound_and_stateful_pods_have_numbers() {
+    let stack = Stack::new().await;
+    let template = deployment("x", 1)["spec"]["template"].clone();
+    let mut job = json!({"metadata": {"name": "once"}, "spec": {"template": template}});
+    job["spec"]["template"]["spec"]["restartPolicy"] = "Never".into();
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    stack.post(jobs, &job).await.ok();
+    stack.until(&format!("{jobs}/once"), |reply| reply.text.contains("\"Complete\"")).await;
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    let set = json!({"metadata": {"name": "db"}, "spec": {
+        "replicas": 2, "serviceName": "db", "selector": {"matchLabels": {"app": "x"}}, "template": template,
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}],
+    }});
+    let sets = "/apis/apps/v1/namespaces/default/statefulsets";
+    stack.post(sets, &set).await.ok();
+    stack.until(&format!("{sets}/db"), |reply| reply.json()["status"]["readyReplicas"] == 2).await;
+    assert_eq!(stack.get(&format!("{PODS}/db-1")).await.code, 200);
+    let claims = "/api/v1/namespaces/default/persistentvolumeclaims";
+    stack.until(&format!("{claims}/data-db-0"), |reply| reply.json()["status"]["phase"] == "Bound").await;
+}
+
+#[tokio::test]
+async fn services_get_addresses_that_stay() {
+    let stack = Stack::new().await;
+    let all = "/api/v1/namespaces/default/services";
+    let service = |name: &str| json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}});
+    let first = stack.post(all, &service("a")).await.ok();
+    let second = stack.post(all, &service("b")).await.ok();
+    assert_ne!(first["spec"]["clusterIP"], second["spec"]["clusterIP"]);
+    let replaced = stack.put(&format!("{all}/a"), &service("a")).await.ok();
+    assert_eq!(replaced["spec"]["clusterIP"], first["spec"]["clusterIP"]);
+    let node = stack.patch(&format!("{all}/a"), MERGE, &json!({"spec": {"type": "NodePort"}})).await.ok();
+    assert!(node["spec"]["ports"][0]["nodePort"].as_u64().unwrap() >= 30_000);
+}
