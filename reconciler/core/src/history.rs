@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::digest::Revision;
 use crate::names::AppName;
@@ -71,16 +72,14 @@ pub struct AppFacts {
 impl AppFacts {
     /// Reads whatever can be read of a manifest, however broken.
     pub fn read(bytes: &[u8]) -> Self {
-        let field: Box<dyn Fn(&str) -> Option<String>> = match yaml::document(bytes, yaml::MANIFEST) {
-            Ok((value, _)) => Box::new(move |name| match value.get("spec")?.get(name)? {
-                serde_json::Value::String(text) => Some(text.clone()),
-                serde_json::Value::Null => None,
-                other => Some(other.to_string()),
-            }),
-            Err(_) => {
-                let text = String::from_utf8_lossy(&bytes[..bytes.len().min(yaml::MANIFEST.bytes)]).into_owned();
-                Box::new(move |name| by_line(&text, name))
-            }
+        let spec = match yaml::document(bytes, yaml::MANIFEST) {
+            Ok((mut value, _)) => value.get_mut("spec").map(Value::take).unwrap_or_default(),
+            Err(_) => by_line(&String::from_utf8_lossy(&bytes[..bytes.len().min(yaml::MANIFEST.bytes)])),
+        };
+        let field = |name: &str| match spec.get(name)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
         };
         Self {
             template: field("template"),
@@ -101,11 +100,17 @@ impl AppFacts {
     }
 }
 
-/// The value of a field of `spec` in a text that is no YAML: a line indented by two.
-fn by_line(text: &str, name: &str) -> Option<String> {
-    let line = text.lines().find_map(|line| line.strip_prefix("  ")?.strip_prefix(name)?.strip_prefix(':'))?;
-    let value = line.split(" #").next()?.trim().trim_matches(['"', '\'']);
-    (!value.is_empty()).then(|| value.to_owned())
+/// The fields of `spec` in a text that is no YAML: its lines indented by two, the first of a name.
+fn by_line(text: &str) -> Value {
+    let mut spec = Map::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("  ")) {
+        if let Some((name, value)) = line.split_once(':') {
+            let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+            let value = if value.is_empty() { Value::Null } else { value.into() };
+            spec.entry(name).or_insert(value);
+        }
+    }
+    Value::Object(spec)
 }
 
 /// When something happened: the date that counts, and how many commits before, for dates that were ahead.

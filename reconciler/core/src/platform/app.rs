@@ -8,7 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::Spans;
+use super::format::{self, duration};
+use super::manifest::{AppSpec, Runtime};
+use super::read::{Folder, Source, parsed};
 use crate::names::{AppName, TemplateRef, TierName};
+use crate::schema::ManifestKind;
 
 /// A micro-app, as its `apps/<name>/app.yaml` describes it.
 #[derive(Debug, Clone)]
@@ -105,4 +109,62 @@ pub enum Egress {
         /// The TCP port.
         port: u16,
     },
+}
+
+impl Folder for App {
+    type Name = AppName;
+    const ROOT: &'static str = "apps/";
+
+    fn app(name: &AppName) -> Option<&AppName> {
+        Some(name)
+    }
+
+    fn read(name: &AppName, source: &mut Source<'_>) -> Option<Self> {
+        let (manifest, spans) = source.manifest::<AppSpec>("app.yaml", ManifestKind::App)?;
+        let spec = manifest.spec;
+        source.folder_name(&spans, &manifest.metadata.name, name.as_str());
+        let lifetime = match (&spec.ttl, &spec.expires) {
+            (Some(ttl), None) => source.field(&spans, "spec.ttl", duration(ttl, "mhdw")).map(Lifetime::Ttl),
+            (None, Some(expires)) => source.field(&spans, "spec.expires", format::moment(expires)).map(Lifetime::Until),
+            (Some(_), Some(_)) => {
+                let message = "stands beside spec.ttl, and only one of the two is possible";
+                source.error("manifest/value", &spans, "spec.expires", message).help =
+                    Some("Keep one of the two.".into());
+                None
+            }
+            (None, None) => {
+                let help = "Add how long the app lives, such as `ttl: 14d`, or its end, such as `expires: 2026-12-24`.";
+                let absent = source.error("manifest/required", &spans, "spec.ttl", "is required, and absent");
+                *absent = absent.clone().at(spans.key("spec")).help(help);
+                None
+            }
+        };
+        let egress =
+            spec.egress.iter().enumerate().filter_map(|(index, text)| {
+                source.field(&spans, &format!("spec.egress[{index}]"), format::egress(text))
+            });
+        let egress = egress.collect();
+        let renewed = spec.renewed.as_deref().and_then(|text| source.field(&spans, "spec.renewed", format::date(text)));
+        let files = source.files.iter().filter(|(path, _)| **path != "app.yaml");
+        Some(Self {
+            name: name.clone(),
+            template: parsed(&spec.template)?,
+            tier: parsed(&spec.tier)?,
+            lifetime: lifetime?,
+            cost_center: spec.cost_center,
+            owner: spec.owner,
+            owner_login: spec.owner_login,
+            team: spec.team,
+            purpose: spec.purpose,
+            data_classification: spec.data_classification.unwrap_or_default(),
+            parameters: spec.parameters,
+            connectors: spec.connectors,
+            egress,
+            renewed,
+            suspend: spec.suspend,
+            runtime: spec.runtime.map(Runtime::name),
+            files: files.filter_map(|(path, entry)| Some(((*path).to_owned(), Arc::from(entry.bytes()?)))).collect(),
+            spans,
+        })
+    }
 }

@@ -10,7 +10,7 @@ use super::format::duration_text;
 use super::naming::Placement;
 use super::template::TemplateStatus;
 use super::{App, Environment, Instance, Item, Platform, Template, parameters};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::names::{AppName, InstanceKey};
 
 impl Platform {
@@ -125,10 +125,13 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    fn error(&mut self, rule: &str, field: &str, message: String, help: impl Into<String>) {
+    /// Notes an error about a field, and returns it.
+    fn error(&mut self, rule: &str, field: &str, message: String, help: impl Into<String>) -> &mut Diagnostic {
         let spans = &self.app.spans;
         let error = Diagnostic::error(rule, &*spans.path, format!("{field}: {message}"));
+        let at = self.found.len();
         self.found.push(error.at(spans.position(field)).about(&self.app.name).help(help));
+        &mut self.found[at]
     }
 
     fn template<'p>(&mut self, platform: &'p Platform) -> Option<&'p Arc<Template>> {
@@ -215,10 +218,8 @@ impl Checks<'_> {
             TemplateStatus::Deprecated { sunset } => {
                 let until = sunset.map(|date| format!(" and ends on {date}")).unwrap_or_default();
                 let message = format!("{wanted} is deprecated{until}");
-                self.error("app/template-deprecated", "spec.template", message, "Move to another template in time.");
-                if let Some(warning) = self.found.last_mut() {
-                    warning.severity = crate::diagnostic::Severity::Warning;
-                }
+                self.error("app/template-deprecated", "spec.template", message, "Move to another template in time.")
+                    .severity = Severity::Warning;
             }
         }
     }

@@ -104,6 +104,8 @@ pub struct Item<T> {
     pub loaded: Result<Arc<T>, Diagnostics>,
     /// Warnings beside a success.
     pub warnings: Diagnostics,
+    /// The name that its manifest claims, and where, if that is not the folder's.
+    claim: Option<(String, Position)>,
 }
 
 impl<T> Item<T> {
@@ -120,7 +122,7 @@ impl<T> Item<T> {
 
 impl<T: Default> Default for Item<T> {
     fn default() -> Self {
-        Self { folder: Digest::of_parts([]), loaded: Ok(Arc::default()), warnings: Diagnostics::default() }
+        Self { folder: Digest::of_parts([]), loaded: Ok(Arc::default()), warnings: Diagnostics::default(), claim: None }
     }
 }
 

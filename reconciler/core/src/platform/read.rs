@@ -1,6 +1,7 @@
 //! One folder of the platform while it is read: its files, its manifest, and everything found wrong with them.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -9,12 +10,28 @@ use unicode_normalization::UnicodeNormalization;
 use super::format::{hidden, quoted};
 use super::manifest::Manifest;
 use super::{Item, Spans};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::Digest;
-use crate::names::AppName;
+use crate::names::{AppName, NameError};
 use crate::schema::{ManifestKind, checker};
 use crate::snapshot::{Content, Entry, MAX_FILE, Snapshot};
 use crate::yaml;
+
+/// A thing that a folder of the platform declares.
+pub(super) trait Folder: Sized + Clone {
+    /// What its folder is called.
+    type Name: FromStr<Err = NameError> + Ord;
+    /// Where such folders are.
+    const ROOT: &'static str;
+
+    /// Reads it; what is wrong is noted in the source. None if nothing could be made of it.
+    fn read(name: &Self::Name, source: &mut Source<'_>) -> Option<Self>;
+
+    /// The app that its findings are about, if it is one.
+    fn app(_name: &Self::Name) -> Option<&AppName> {
+        None
+    }
+}
 
 /// A folder and what was found in it. Errors concern the folder alone, so that it can be cached by its digest.
 pub(super) struct Source<'a> {
@@ -25,19 +42,21 @@ pub(super) struct Source<'a> {
     /// The files by their path inside the folder.
     pub files: BTreeMap<&'a str, &'a Entry>,
     found: Vec<Diagnostic>,
+    claim: Option<(String, Position)>,
 }
 
 impl<'a> Source<'a> {
     pub fn new(snapshot: &'a Snapshot, folder: &'a str, digest: Digest) -> Self {
         let files = snapshot.folder(folder).map(|(path, entry)| (&path[folder.len()..], entry)).collect();
-        let mut source = Self { folder: folder.into(), digest, files, found: Vec::new() };
+        let mut source = Self { folder: folder.into(), digest, files, found: Vec::new(), claim: None };
         source.refuse_strange_files();
         source
     }
 
     /// A folder of which only one file counts.
     pub fn file(folder: &'a str, name: &'a str, entry: &'a Entry, digest: Digest) -> Self {
-        let mut source = Self { folder: folder.into(), digest, files: [(name, entry)].into(), found: Vec::new() };
+        let mut source =
+            Self { folder: folder.into(), digest, files: [(name, entry)].into(), found: Vec::new(), claim: None };
         source.refuse_strange_files();
         source
     }
@@ -84,6 +103,16 @@ impl<'a> Source<'a> {
         &mut self.found[at]
     }
 
+    /// Notes a `metadata.name` that is not the folder's.
+    pub fn folder_name(&mut self, spans: &Spans, name: &str, folder: &str) {
+        if name != folder {
+            let message = format!("{} is not the folder's name", quoted(name));
+            let help = format!("Write `name: {folder}`.");
+            self.error("name/not-the-folder", spans, "metadata.name", message).help = Some(help);
+            self.claim = Some((name.to_owned(), spans.position("metadata.name")));
+        }
+    }
+
     /// Notes several findings.
     pub fn notes(&mut self, diagnostics: Vec<Diagnostic>) {
         self.found.extend(diagnostics);
@@ -119,7 +148,7 @@ impl<'a> Source<'a> {
             Some(read) if errors.is_empty() => Ok(Arc::new(read)),
             _ => Err(errors.into()),
         };
-        Item { folder: self.digest, loaded, warnings: warnings.into() }
+        Item { folder: self.digest, loaded, warnings: warnings.into(), claim: self.claim }
     }
 
     /// Notes links, submodules, files too large, and names that some file system takes for another or for git's own.
@@ -173,8 +202,10 @@ pub(super) fn folded(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
-fn visible(name: &str) -> String {
-    if name.chars().any(hidden) { quoted(name) } else { name.to_owned() }
+/// A path with what is invisible in it escaped.
+pub(super) fn visible(path: &str) -> String {
+    let shown = |c: char| if hidden(c) { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] };
+    path.chars().flat_map(shown).collect()
 }
 
 /// Why some file system would not keep a path as it is, or take it for git's own folder.
@@ -196,9 +227,12 @@ fn strange_name(path: &str) -> Option<String> {
     git.then(|| "is a name that git keeps for itself".into())
 }
 
-/// What a whole load found outside any item.
-pub(super) fn shared(mut found: Vec<Diagnostic>) -> Diagnostics {
-    found.sort();
-    found.dedup();
-    found.into()
+/// A name that the schema has judged.
+pub(super) fn parsed<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+/// Names that the schema has judged.
+pub(super) fn all_parsed<T: FromStr>(texts: &[String]) -> Vec<T> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
 }

@@ -8,8 +8,12 @@ use serde_json::Value;
 
 use super::Spans;
 use super::check::Checker;
+use super::manifest::{Runtime, Status, TemplateSpec};
+use super::read::{Folder, Source, all_parsed};
+use super::{format, parameters};
 use crate::digest::Digest;
 use crate::names::{TemplateRef, TierName};
+use crate::schema::ManifestKind;
 
 /// A template, as its `catalog/<name>/v<major>/` describes it.
 #[derive(Debug, Clone)]
@@ -73,4 +77,81 @@ pub enum TemplateStatus {
     },
     /// Nothing may use it.
     Retired,
+}
+
+impl Folder for Template {
+    type Name = TemplateRef;
+    const ROOT: &'static str = "catalog/";
+
+    fn read(reference: &TemplateRef, source: &mut Source<'_>) -> Option<Self> {
+        let (manifest, spans) = source.manifest::<TemplateSpec>("template.yaml", ManifestKind::Template)?;
+        let spec = manifest.spec;
+        source.folder_name(&spans, &manifest.metadata.name, reference.name());
+        let version = source.field(&spans, "spec.version", format::version(&spec.version))?;
+        if version.major != u64::from(reference.major()) {
+            let message = format!("{version} does not fit the folder v{}", reference.major());
+            source.error("template/version", &spans, "spec.version", message).help =
+                Some("A new major version is a new folder, so that apps choose when they move.".into());
+        }
+        let sunset = spec.sunset.as_deref().and_then(|text| source.field(&spans, "spec.sunset", format::date(text)));
+        if sunset.is_some() && spec.status != Status::Deprecated {
+            let help = Some("Write `status: deprecated`, or remove the sunset.".into());
+            source.error("manifest/value", &spans, "spec.sunset", "is only for a deprecated template").help = help;
+        }
+        let resources = source.texts("resources/");
+        engine_parts(source, &spans, &spec, resources.is_empty());
+        let checker = match parameters::compile(&spec.parameters, &spans) {
+            Ok(checker) => Some(Arc::new(checker)),
+            Err(found) => {
+                source.notes(found);
+                None
+            }
+        }?;
+        let runtimes = if spec.runtimes.is_empty() { vec![Runtime::Container] } else { spec.runtimes };
+        Some(Self {
+            reference: reference.clone(),
+            version,
+            title: spec.title,
+            description: spec.description.unwrap_or_default(),
+            status: match spec.status {
+                Status::Stable => TemplateStatus::Stable,
+                Status::Deprecated => TemplateStatus::Deprecated { sunset },
+                Status::Retired => TemplateStatus::Retired,
+            },
+            tiers: all_parsed(&spec.tiers),
+            runtimes: runtimes.into_iter().map(Runtime::name).collect(),
+            parameters: checker.schema().clone(),
+            connectors: spec.connectors,
+            secrets: spec.secrets,
+            approvals: spec.approvals,
+            resources,
+            engine: spec.engine,
+            chart: spec.chart,
+            checker,
+            digest: source.digest,
+            spans,
+        })
+    }
+}
+
+/// A Tera template has resources, a Helm template names a chart.
+fn engine_parts(source: &mut Source<'_>, spans: &Spans, spec: &TemplateSpec, no_resources: bool) {
+    let inside =
+        |chart: &str| chart.starts_with("charts/") && !chart.split('/').any(|part| matches!(part, "" | "." | ".."));
+    let (field, message, help) = match (spec.engine, &spec.chart) {
+        (Engine::Tera, None) if no_resources => {
+            ("spec.engine", "renders the files of resources/, and there are none", "Add resources/*.yaml.")
+        }
+        (Engine::Tera, Some(_)) => {
+            ("spec.chart", "is only for `engine: helm`", "Write `engine: helm`, or remove the chart.")
+        }
+        (Engine::Helm, None) => {
+            ("spec.chart", "is required with `engine: helm`, and absent", "Write `chart: charts/<name>`.")
+        }
+        (Engine::Helm, Some(chart)) if !inside(chart) => {
+            ("spec.chart", "is no folder under charts/", "Write `chart: charts/<name>`.")
+        }
+        _ => return,
+    };
+    source.error("template/engine", spans, field, message).help = Some(help.into());
 }

@@ -290,7 +290,7 @@ fn strange_files_break_only_their_own_app() {
         (".GIT/config", text(), "apps/poll/.GIT/config: is a name that git keeps for itself"),
         ("git~1/config", text(), "apps/poll/git~1/config: is a name that git keeps for itself"),
         ("APP.yaml", text(), "apps/poll/app.yaml: is the same name as APP.yaml on some computers"),
-        ("a\u{200b}b", text(), "apps/poll/\"a\\u{200b}b\": has an invisible character in its name"),
+        ("a\u{200b}b", text(), "apps/poll/a\\u{200b}b: has an invisible character in its name"),
     ] {
         let poll = APP.replace("name: survey", "name: poll");
         let entries = files().into_iter().map(|(path, text)| (path, Entry::file(text.into_bytes())));

@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 
 use super::Spans;
+use super::format::{self, quoted};
+use super::manifest::WaiverSpec;
+use super::read::{Source, all_parsed, parsed};
 use crate::names::{AppName, InstanceKey, TierName};
+use crate::schema::ManifestKind;
 
 /// An exception, as a file of `policies/waivers/` describes it.
 #[derive(Debug, Clone)]
@@ -39,5 +43,27 @@ impl Waiver {
         self.rule == rule
             && self.apps.contains(&instance.app)
             && self.tier.as_ref().is_none_or(|tier| *tier == instance.tier)
+    }
+
+    /// Reads the file `file`, whose name without `.yaml` is `name`.
+    pub(super) fn read(name: &str, file: &str, source: &mut Source<'_>) -> Option<Self> {
+        let (manifest, spans) = source.manifest::<WaiverSpec>(file, ManifestKind::Waiver)?;
+        if manifest.metadata.name != name {
+            let message = format!("{} is not the file's name", quoted(&manifest.metadata.name));
+            source.error("name/not-the-file", &spans, "metadata.name", message).help =
+                Some(format!("Write `name: {name}`."));
+        }
+        let spec = manifest.spec;
+        Some(Self {
+            name: name.to_owned(),
+            rule: spec.rule,
+            apps: all_parsed(&spec.apps),
+            tier: spec.tier.as_deref().and_then(parsed),
+            reason: spec.reason,
+            owner: spec.owner,
+            approver: spec.approver,
+            expires: source.field(&spans, "spec.expires", format::moment(&spec.expires))?,
+            spans,
+        })
     }
 }
