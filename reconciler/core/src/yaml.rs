@@ -57,6 +57,9 @@ impl YamlError {
     }
 }
 
+/// Places are kept for paths up to this many bytes, so that deep long keys around a long list do not fill the memory.
+const MAX_PATH: usize = 512;
+
 /// Where a field stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -273,7 +276,8 @@ impl<'t, 'p> Reader<'t, 'p> {
             }
             let here = position(&span.start);
             let key = self.key(event, &span)?;
-            if let Some(first) = map.keys().position(|known| *known == key) {
+            if map.contains_key(&key) {
+                let first = map.keys().position(|known| *known == key).unwrap_or_default();
                 let message = self.subject(&format!("{key} stands here again, first in line {}", lines[first]));
                 return Err(YamlError::new("yaml/duplicate-key", here, message, "Keep one of the two."));
             }
@@ -308,7 +312,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     fn placed(&mut self, key: Option<Position>, event: Event<'t>, span: &Span) -> Result<Value, YamlError> {
-        if let Some(places) = &mut self.places {
+        if let Some(places) = self.places.as_mut().filter(|_| self.path.len() <= MAX_PATH) {
             let bytes = span.start.byte_offset().unwrap_or(0)..span.end.byte_offset().unwrap_or(0);
             let here = position(&span.start);
             let key = key.unwrap_or(here);

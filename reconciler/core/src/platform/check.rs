@@ -9,6 +9,9 @@ use super::Spans;
 use super::format::{self, quoted};
 use crate::diagnostic::Diagnostic;
 
+/// At most so many violations of a kind are told of one file.
+const MOST: usize = 100;
+
 /// A compiled schema. Formats of manifests are known; nothing is fetched.
 #[derive(Debug)]
 pub(crate) struct Checker {
@@ -40,7 +43,7 @@ impl Checker {
             return Vec::new();
         }
         let mut found = Vec::new();
-        for error in self.validator.iter_errors(value) {
+        for error in self.validator.iter_errors(value).take(MOST) {
             self.explain(&error, field, rule, spans, &mut found);
         }
         found.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));
@@ -58,7 +61,7 @@ impl Checker {
         let inner = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
         match error.kind() {
             Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
-                for name in unexpected {
+                for name in unexpected.iter().take(MOST) {
                     let place = spans.key(&inner(name));
                     let unknown = report("unknown-field", &inner(&shown(name)), "is an unknown field".into()).at(place);
                     found.push(unknown.help(known_fields(schema, name)));

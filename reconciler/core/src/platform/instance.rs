@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::app::{Egress, Lifetime};
 use super::check::{list, suggestion};
-use super::environment::{Cluster, EgressHostnames};
+use super::environment::EgressHostnames;
 use super::format::duration_text;
 use super::naming::Placement;
 use super::template::TemplateStatus;
@@ -91,14 +91,16 @@ impl Platform {
 /// Apps whose namespace another app has on the same cluster. Where their tiers differ, the higher tier's app stays, so
 /// that nobody takes a promoted app down by naming a new one after it.
 fn conflicts(placements: &BTreeMap<AppName, Arc<Placement>>) -> BTreeMap<AppName, Diagnostic> {
-    let mut homes: BTreeMap<(&Cluster, &str), Vec<&Placement>> = BTreeMap::new();
-    for placement in placements.values() {
-        if let Ok(namespace) = &placement.namespace {
-            homes.entry((&placement.environment.cluster, namespace)).or_default().push(placement);
-        }
-    }
+    let home = |placement| {
+        let Placement { environment, namespace, .. } = Arc::as_ref(placement);
+        Some(((&environment.cluster, namespace.as_ref().ok()?), placement))
+    };
+    let mut homes: Vec<_> = placements.values().filter_map(home).collect();
+    homes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     let mut conflicts = BTreeMap::new();
-    for ((_, namespace), living) in homes.into_iter().filter(|(_, living)| living.len() > 1) {
+    for living in homes.chunk_by(|a, b| a.0 == b.0).filter(|living| living.len() > 1) {
+        let namespace = living[0].0.1;
+        let living: Vec<_> = living.iter().map(|(_, placement)| *placement).collect();
         let highest = living.iter().map(|placement| placement.environment.order).max();
         let unique = living.iter().filter(|placement| Some(placement.environment.order) == highest).count() == 1;
         for placement in &living {
@@ -106,8 +108,8 @@ fn conflicts(placements: &BTreeMap<AppName, Arc<Placement>>) -> BTreeMap<AppName
                 continue;
             }
             let app = &placement.app;
-            let others: Vec<_> =
-                living.iter().filter(|other| other.app.name != app.name).map(|other| other.app.name.as_str()).collect();
+            let others = living.iter().map(|other| other.app.name.as_str()).filter(|other| *other != app.name.as_str());
+            let others: Vec<_> = others.take(12).collect();
             let message =
                 format!("metadata.name: the namespace {namespace} is that of {} as well", list(others.into_iter()));
             let diagnostic = Diagnostic::error("app/namespace-taken", &*app.spans.path, message);

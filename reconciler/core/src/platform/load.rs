@@ -117,14 +117,19 @@ impl Loader<'_> {
         }
     }
 
-    /// Notes folders of apps that differ from another only in upper and lower case or in how accents are written.
+    /// Notes folders of apps that differ from another only in upper and lower case or in how accents are written. A legal
+    /// name is as plain as can be, so the error is the other's.
     fn same_on_some_computers(&mut self) {
-        let mut seen = BTreeMap::new();
-        for name in self.snapshot.names("apps/") {
-            if let Some(first) = seen.insert(folded(name), name) {
-                let message = format!("is the same name as apps/{} on some computers", visible(first));
+        let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+        for name in self.snapshot.names("apps/").filter(|name| name.parse::<AppName>().is_err()) {
+            let plain = folded(name);
+            let legal = plain != name && self.snapshot.folder(&format!("apps/{plain}/")).next().is_some();
+            let first = if legal { Some(plain.as_str()) } else { seen.get(&plain).copied() };
+            if let Some(first) = first.map(visible) {
+                let message = format!("is the same name as apps/{first} on some computers");
                 self.note("file/collision", &format!("apps/{name}"), message, "Rename one of the two.");
             }
+            seen.insert(plain, name);
         }
     }
 

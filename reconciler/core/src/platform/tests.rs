@@ -181,9 +181,9 @@ fn a_name_is_the_folder_s_and_has_nothing_hidden() {
     assert_eq!(
         lines,
         [
+            "apps/Survey: is the same name as apps/survey on some computers".to_owned(),
             "apps/Survey: the folder's name \"Survey\" has the character 'S', only lower case letters, digits and '-' are possible".to_owned(),
             format!("apps/{long}: the folder's name \"{}…\" has 64 characters, at most 40 are possible", &long[..60]),
-            "apps/survey: is the same name as apps/Survey on some computers".into(),
             "apps/Ünï\\u{202e}: the folder's name \"Ünï\\u{202e}\" has the character 'Ü', only lower case letters, digits and '-' are possible".into(),
         ]
     );

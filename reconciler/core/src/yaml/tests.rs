@@ -123,6 +123,22 @@ fn a_hundred_thousand_brackets_and_an_alias_bomb_are_refused_at_once() {
 }
 
 #[test]
+fn what_is_large_is_read_in_time_and_memory_that_grow_with_it() {
+    let started = std::time::Instant::now();
+    let keys: String = (0..25_000).map(|n| format!("k{n}: 1\n")).collect();
+    assert_eq!(document(keys.as_bytes(), MANIFEST).unwrap().1.len(), 25_000);
+    let deep: String = (0..30).map(|depth| format!("{}{}:\n", " ".repeat(depth), "k".repeat(1000))).collect();
+    let list = format!("{deep}{}[{}]", " ".repeat(30), "1,".repeat(90_000));
+    assert!(document(list.as_bytes(), MANIFEST).unwrap().1.len() < 100);
+    for piece in
+        ["\"\\", "? ", "!", "a: |\n", "'", "a\n", "#\n", "\n", "- a\n", "[a,", "{a: ", "a:\n ", "%a\n", "--- a\n", ", "]
+    {
+        let _ = document(piece.repeat(MANIFEST.bytes / piece.len()).as_bytes(), MANIFEST);
+    }
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+#[test]
 fn objects_are_all_documents_but_the_empty_ones() {
     let text = "---\n# nothing\n---\na: 1\n---\n---\nb: no text\n";
     assert_eq!(objects(text, OBJECTS).unwrap(), [json!({"a": 1}), json!({"b": "no text"})]);
