@@ -10,3 +10,4 @@
 pub mod conversation;
 pub mod oracle;
 mod pods;
+pub mod world;

@@ -50,13 +50,13 @@ impl Clusters {
             Some(context) => environment::Cluster::Context(context.clone()),
             None => cluster.clone(),
         };
-        let name = self.identity(&wanted);
-        if let Some(known) = self.connected.get(&name) {
+        let identity = self.identity(&wanted);
+        if let Some(known) = self.connected.get(&identity) {
             return Ok(known.clone());
         }
         let cluster = Cluster::connect(&wanted, self.target.kubeconfig.as_deref(), self.calls.clone()).await?;
         cluster.watch();
-        self.connected.insert(name, cluster.clone());
+        self.connected.insert(identity, cluster.clone());
         Ok(cluster)
     }
 

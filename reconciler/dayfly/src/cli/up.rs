@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dayfly_core::ledger::Fact;
 use dayfly_core::platform::Platform;
 use dayfly_core::platform::environment::Cluster;
-use dayfly_local::apiserver::{ApiServer, Config};
+use dayfly_local::apiserver::{ApiServer, Config, Handle, StartError};
 use serde_json::json;
 
 use super::{Context, Exit, run};
@@ -60,6 +60,7 @@ impl Up {
         let mut reconciler = context.configured(Reconciler::new(home.repository()?, key, target));
         if self.once {
             let pass = reconciler.pass(context.now()).await?;
+            drop(reconciler);
             run::print_pass(context, &pass)?;
             note_unpushed(context, home, seeded)?;
         } else {
@@ -107,17 +108,13 @@ fn seed(context: &Context, home: &Home) -> Result<Seeded, Error> {
     Ok(seeded)
 }
 
-async fn serve_api(home: &Home, port: u16) -> Result<ApiServer, Error> {
-    let config = |port| Config {
-        data_dir: Some(home.state().join("kubernetes")),
-        addr: ([127, 0, 0, 1], port).into(),
-        ..Config::default()
+async fn serve_api(home: &Home, port: u16) -> Result<Handle, Error> {
+    let config = |port| Config { addr: ([127, 0, 0, 1], port).into(), ..Config::new(home.state().join("kubernetes")) };
+    let started = match ApiServer::start(config(port)).await {
+        Err(StartError::Listen { .. }) => ApiServer::start(config(0)).await,
+        started => started,
     };
-    match ApiServer::start(config(port)).await {
-        Err(error) if error.is_address_in_use() => ApiServer::start(config(0)).await,
-        outcome => outcome,
-    }
-    .map_err(|e| {
+    started.map_err(|e| {
         Error::usage(format!("the embedded Kubernetes API does not start: {e}"), "`rm -r .dayfly` starts afresh")
     })
 }

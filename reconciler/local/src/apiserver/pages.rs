@@ -82,7 +82,7 @@ fn version(server: &Server) -> serde_json::Value {
     let mut parts = number.split('.');
     let (major, minor) = (parts.next().unwrap_or("1"), parts.next().unwrap_or("0"));
     json!({
-        "major": major, "minor": minor, "gitVersion": format!("v{number}+embedded"), "gitCommit": "",
+        "major": major, "minor": minor, "gitVersion": format!("v{number}+simulated"), "gitCommit": "",
         "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc",
         "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
     })

@@ -104,7 +104,9 @@ async fn applied_new(server: &Server, call: &Call, wish: &Wish, warnings: &[Stri
             "Precondition failed: UID in precondition: ".to_owned() + object::uid(patch) + ", UID in object meta: ";
         return Err(ApiError::conflict(subject_of(&call.place), &why));
     }
-    let value = applied(server, call, None, patch)?;
+    let mut value = applied(server, call, None, patch)?;
+    // Of an object that is not there no version can be wrong: as the real server has it, an apply creates all the same.
+    object::remove_metadata(&mut value, "resourceVersion");
     let made = finish_new(server, call, &call.place, value)?;
     let mut answer = store_new(server, call, &call.place, made).await?;
     answer.warnings.splice(0..0, warnings.iter().cloned());

@@ -1,0 +1,184 @@
+//! A whole platform in one process: a bare repository, the embedded Kubernetes API, and reconcilers on demand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dayfly::calls::Calls;
+use dayfly::clusters::Target;
+use dayfly::git::{Commit, Repository, Writer};
+use dayfly::home::Home;
+use dayfly::reconcile::Reconciler;
+use dayfly_core::digest::Revision;
+use dayfly_core::ledger::{Fact, Signer};
+use dayfly_local::apiserver::{ApiServer, Config, Handle};
+use jiff::{SignedDuration, Timestamp};
+use kube::api::{ApiResource, DynamicObject};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client};
+
+/// The platform that ships.
+pub fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// When a world begins.
+pub const BEGINNING: &str = "2026-03-02T09:00:00Z";
+
+/// A platform with its cluster, in a folder that goes with it.
+pub struct World {
+    home: Home,
+    server: Handle,
+    signer: Signer,
+    now: Timestamp,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    /// The platform that ships, seeded and approved, beside an empty cluster.
+    pub async fn of_the_sample() -> Self {
+        let files = ["apps", "catalog", "environments", "policies"].map(|folder| (shipped().join(folder), folder));
+        let folder = tempfile::tempdir().unwrap();
+        for (from, name) in files {
+            copy(&from, &folder.path().join(name));
+        }
+        Self::of(folder).await
+    }
+
+    /// A platform of these files.
+    pub async fn of_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, bytes) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        Self::of(folder).await
+    }
+
+    async fn of(folder: tempfile::TempDir) -> Self {
+        let now: Timestamp = BEGINNING.parse().unwrap();
+        let home = Home::new(folder.path());
+        let signer = home.signer_or_new(None).unwrap();
+        dayfly::git::seed(folder.path(), &home.bare(), now).unwrap();
+        let server = ApiServer::start(Config::new(home.state().join("kubernetes"))).await.unwrap();
+        let mut kubeconfig = Kubeconfig::from_yaml(&server.kubeconfig("sandbox")).unwrap();
+        for tier in ["pilot", "production"] {
+            let mut context = kubeconfig.contexts[0].clone();
+            context.name = tier.into();
+            kubeconfig.contexts.push(context);
+        }
+        fs::write(home.kubeconfig(), serde_yaml::to_string(&kubeconfig).unwrap()).unwrap();
+        let world = Self { home, server, signer, now, _folder: folder };
+        world.approve();
+        world
+    }
+
+    /// The moment it is in this world.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Lets time pass.
+    pub fn days_pass(&mut self, days: i64) {
+        self.now += SignedDuration::from_hours(24 * days);
+    }
+
+    /// The API server.
+    pub fn server(&self) -> &Handle {
+        &self.server
+    }
+
+    /// Where things stand.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The repository.
+    pub fn repository(&self) -> Repository {
+        self.home.repository().unwrap()
+    }
+
+    /// The tip of the default branch.
+    pub fn tip(&self) -> Revision {
+        self.repository().tip().unwrap().revision
+    }
+
+    /// Approves the tip as it stands.
+    pub fn approve(&self) {
+        self.record(Fact::Baseline);
+    }
+
+    /// Signs a fact about the tip.
+    pub fn record(&self, fact: Fact) {
+        dayfly::ledger::append(&self.repository(), &self.signer, self.tip(), self.now, fact).unwrap();
+    }
+
+    /// Commits files; nothing in place of bytes removes a path, a whole folder where it ends in `/`.
+    pub fn commit(&self, edits: &[(&str, Option<&str>)]) -> Revision {
+        let edits: Vec<_> =
+            edits.iter().map(|(path, text)| ((*path).to_owned(), text.map(|text| text.as_bytes().to_vec()))).collect();
+        let tip = self.repository().tip().unwrap();
+        let commit = Commit {
+            branch: &tip.branch,
+            parent: Some(tip.revision),
+            edits: &edits,
+            message: "a change\n",
+            time: self.now,
+        };
+        Writer::open(self.repository().path()).unwrap().commit(&commit).unwrap()
+    }
+
+    /// Replaces a text in a file by a commit.
+    pub fn edit(&self, path: &str, from: &str, to: &str) -> Revision {
+        let text = self.read(path);
+        assert!(text.contains(from), "{path} has no {from:?}");
+        self.commit(&[(path, Some(&text.replace(from, to)))])
+    }
+
+    /// A file at the tip.
+    pub fn read(&self, path: &str) -> String {
+        let snapshot = self.repository().snapshot(self.tip()).unwrap();
+        String::from_utf8(snapshot.get(path).unwrap().bytes().unwrap().to_vec()).unwrap()
+    }
+
+    /// A reconciler that begins with no memory, as a process does.
+    pub fn reconciler(&self) -> Reconciler {
+        self.reconciler_counting(Calls::default())
+    }
+
+    /// The same, with its calls counted elsewhere.
+    pub fn reconciler_counting(&self, calls: Calls) -> Reconciler {
+        let target = Target { kubeconfig: Some(self.home.kubeconfig()), context: None };
+        Reconciler::with_calls(self.repository(), self.signer.verifier(), target, calls).at_stated_times(true)
+    }
+
+    /// A client of the cluster that is not Dayfly.
+    pub async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.home.kubeconfig()).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        Client::try_from(config).unwrap()
+    }
+
+    /// The objects of a kind in a namespace.
+    pub async fn objects(&self, api_version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::namespaced_with(self.client().await, namespace, &resource)
+    }
+
+    /// Whether a namespace is there.
+    pub async fn has_namespace(&self, name: &str) -> bool {
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client().await);
+        namespaces.get_opt(name).await.unwrap().is_some()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for item in fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let to = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() { copy(&item.path(), &to) } else { drop(fs::copy(item.path(), to).unwrap()) }
+    }
+}
