@@ -84,6 +84,7 @@ deny contains violation if {
 declared(cidr, rule) if {
 	count(rule.ports) > 0
 	every port in rule.ports {
+		not port.endPort
 		some destination in input.app.egress
 		destination.cidr == cidr
 		destination.port == port.port

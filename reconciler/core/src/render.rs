@@ -38,8 +38,10 @@ mod meter;
 mod skeleton;
 mod source;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::digest::Digest;
@@ -119,6 +121,9 @@ impl Sink {
     fn files(&mut self, compiled: &Compiled, context: &tera::Context, home: &Home, from: From) {
         self.found.extend(compiled.found.iter().cloned());
         for file in compiled.files.iter().filter(|_| compiled.found.is_empty()) {
+            if self.found.iter().any(|found| found.rule == "render/limit") {
+                return; // Nothing is left for the others.
+            }
             match compiled.render(file, context) {
                 Ok(values) => {
                     for value in values {
@@ -157,37 +162,33 @@ impl Sink {
 /// How many compiled folders are kept.
 const KEPT: usize = 512;
 
-/// Compiled folders by the digest of what they were compiled from: a cache of a pure function, and safe to lose.
+/// Compiled folders by their path and the digest of what they were compiled from: a cache of a pure function, and safe to lose.
 static COMPILED: LazyLock<RwLock<Folders>> = LazyLock::new(RwLock::default);
 
-type Folders = HashMap<(Scope, Digest), Arc<Compiled>>;
+type Folders = HashMap<(String, Digest), Arc<Compiled>>;
+type Files = BTreeMap<String, Arc<str>>;
 
 fn of_template(template: &Template) -> Arc<Compiled> {
-    cached((Scope::Template, template.digest), || {
-        let folder = format!("catalog/{}/resources/", template.reference);
-        Compiled::new(&folder, &template.resources, Scope::Template, Some(&template.parameters))
-    })
+    let folder = format!("catalog/{}/resources/", template.reference);
+    cached(folder, template.digest, &template.resources, Scope::Template, Some(&template.parameters))
 }
 
 fn of_environment(environment: &Environment) -> Arc<Compiled> {
-    cached((Scope::Environment, environment.digest), || {
-        let folder = format!("environments/{}/resources/", environment.tier);
-        Compiled::new(&folder, &environment.resources, Scope::Environment, None)
-    })
+    let folder = format!("environments/{}/resources/", environment.tier);
+    cached(folder, environment.digest, &environment.resources, Scope::Environment, None)
 }
 
 fn of_shared(environment: &Environment) -> Arc<Compiled> {
-    cached((Scope::Shared, environment.digest), || {
-        let folder = format!("environments/{}/shared/", environment.tier);
-        Compiled::new(&folder, &environment.shared, Scope::Shared, None)
-    })
+    let folder = format!("environments/{}/shared/", environment.tier);
+    cached(folder, environment.digest, &environment.shared, Scope::Shared, None)
 }
 
-fn cached(key: (Scope, Digest), compile: impl FnOnce() -> Compiled) -> Arc<Compiled> {
+fn cached(folder: String, digest: Digest, files: &Files, scope: Scope, schema: Option<&Value>) -> Arc<Compiled> {
+    let key = (folder, digest);
     if let Some(known) = COMPILED.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return known.clone();
     }
-    let compiled = Arc::new(compile());
+    let compiled = Arc::new(Compiled::new(&key.0, files, scope, schema));
     let mut kept = COMPILED.write().unwrap_or_else(PoisonError::into_inner);
     if kept.len() >= KEPT {
         kept.clear();

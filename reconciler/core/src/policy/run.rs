@@ -61,8 +61,11 @@ pub fn compile(sources: &BTreeMap<String, Arc<str>>) -> Result<PolicySet, Vec<Di
     Ok(PolicySet { program, builtins, entries, sources })
 }
 
+/// Each file with its package.
+type Packages = Vec<(String, String)>;
+
 /// An engine with these files, and the package of each.
-fn load(files: &[(String, Arc<str>)]) -> Result<(Engine, Vec<(String, String)>), Vec<Diagnostic>> {
+fn load(files: &[(String, Arc<str>)]) -> Result<(Engine, Packages), Vec<Diagnostic>> {
     let mut engine = Engine::new();
     engine.set_strict_builtin_errors(true);
     let (mut found, mut packages) = (Vec::new(), Vec::new());
@@ -79,7 +82,7 @@ fn load(files: &[(String, Arc<str>)]) -> Result<(Engine, Vec<(String, String)>),
 }
 
 /// Everything that the files define.
-fn rules(engine: &mut Engine, packages: &[(String, String)]) -> Result<CompiledPolicy, Vec<Diagnostic>> {
+fn rules(engine: &mut Engine, packages: &Packages) -> Result<CompiledPolicy, Vec<Diagnostic>> {
     let Some((path, package)) = packages.first() else {
         let found = Diagnostic::error("policy/absent", "policies/", "there is no policy, so nothing is admitted");
         return Err(vec![found.help("Add a policy; the sample platform has some to begin with.")]);

@@ -110,7 +110,7 @@ fn known_kind(value: &Value, from: From, file: &File) -> Result<&'static Kind, D
             "Secret" => "Values of secrets never stand in git: name the secret in the template's spec.secrets.",
             "Pod" | "ReplicaSet" | "ReplicationController" => "Use a Deployment.",
             "List" => "Write the objects one after the other, with --- between them.",
-            _ => "Use one of the kinds that the catalog's README lists.",
+            _ => "catalog/README.md lists the kinds that a template may use.",
         };
         return refused(format!("{kind} ({api_version}) is a kind that Dayfly does not apply"), help);
     };
