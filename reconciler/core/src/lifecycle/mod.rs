@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod expiry;
+pub mod promote;
 pub mod renew;
 pub mod retire;
 pub mod suspend;

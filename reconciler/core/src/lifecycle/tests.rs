@@ -6,6 +6,7 @@ use super::*;
 use crate::digest::Revision;
 use crate::history::{AppChange, AppFacts, CommitFacts};
 use crate::platform::app::Lifetime;
+use crate::snapshot::Entry;
 
 const ENVIRONMENT: &str = "\
 apiVersion: dayfly.dev/v1
@@ -285,4 +286,54 @@ fn an_app_is_suspended_once() {
 
 fn app_lifetime(world: &World) -> Lifetime {
     world.platform.apps[&name("a")].get().unwrap().lifetime
+}
+
+/// The world with a template and two tiers above the sandbox.
+fn with_tiers_above(app: &str) -> (Platform, Snapshot) {
+    let world = World::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 14d")]);
+    let tier = |name: &str, order: u32| {
+        let text = ENVIRONMENT.replace("sandbox", name).replace("order: 1", &format!("order: {order}"));
+        let text = text.replace(
+            "changes: commit",
+            "changes: pull-request\n  approvals: [{role: security, team: example/security}]",
+        );
+        (format!("environments/{name}/environment.yaml"), Some(Entry::file(text.into_bytes())))
+    };
+    let template = "apiVersion: dayfly.dev/v1\nkind: Template\nmetadata: {name: survey}\nspec:\n  version: 1.0.0\n  title: Survey\n  \
+                    tiers: [sandbox, pilot]\n  approvals: [privacy]\n";
+    let file = |path: &str, text: &str| (path.to_owned(), Some(Entry::file(text.as_bytes())));
+    let snapshot = world.snapshot.patched(
+        None,
+        [
+            tier("pilot", 2),
+            tier("production", 3),
+            file("apps/a/app.yaml", app),
+            file("catalog/survey/v1/template.yaml", template),
+            file("catalog/survey/v1/resources/all.yaml", "kind: ConfigMap"),
+        ],
+    );
+    (Platform::load(&snapshot, None), snapshot)
+}
+
+#[test]
+fn a_promotion_goes_one_step_up_and_only_where_the_app_is_sound() {
+    let promote = |app: &str, to: Option<&str>| {
+        let (platform, snapshot) = with_tiers_above(app);
+        promote::promote(&platform, &snapshot, &name("a"), to.map(|tier| tier.parse().unwrap()).as_ref())
+    };
+    let app = manifest("a", "ttl: 14d");
+    let proposal = promote(&app, None).unwrap();
+    let text = String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap();
+    assert_eq!(text, app.replace("tier: sandbox", "tier: pilot"));
+    assert_eq!((&*proposal.branch, proposal.by), ("dayfly/promote/a/pilot", Changes::PullRequest));
+    assert_eq!(proposal.labels, ["promotion", "promote/pilot", "cost-center/CC-1", "needs-security", "needs-privacy"]);
+    let refused = |app: &str, to: Option<&str>| promote(app, to).unwrap_err().to_string();
+    assert_eq!(
+        refused(&app, Some("production")),
+        "apps/a/app.yaml:6:9: spec.tier: production is not one step above sandbox"
+    );
+    let in_pilot = app.replace("sandbox", "pilot");
+    assert_eq!(refused(&in_pilot, None), "apps/a/app.yaml:6:9: spec.tier: survey/v1 does not run in production");
+    let at_the_top = app.replace("sandbox", "production");
+    assert_eq!(refused(&at_the_top, None), "apps/a/app.yaml:6:9: spec.tier: no tier is above production");
 }
