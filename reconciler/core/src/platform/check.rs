@@ -6,7 +6,7 @@ use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
 use super::Spans;
-use super::format::{self, quoted};
+use super::format::{self, Format, quoted};
 use crate::diagnostic::Diagnostic;
 
 /// At most so many violations of a kind are told of one file.
@@ -71,16 +71,14 @@ impl Checker {
                 let name = property.as_str().unwrap_or_default();
                 let message = "is required, and absent".to_owned();
                 let absent = report("required", &inner(name), message).at(spans.key(&field));
-                let purpose = describe(&schema["properties"][name]);
-                found.push(absent.help(format!("Add the line `{name}: …`{purpose}")));
+                let purpose = description(&schema["properties"][name]).map(|text| format!(": {text}"));
+                found.push(absent.help(format!("Add the line `{name}: …`{}", purpose.unwrap_or_default())));
             }
             kind => {
                 let (rule_of, message, help) = violation(kind, error.instance(), schema);
                 let subject = if field.is_empty() { "the file" } else { &field };
                 let mut diagnostic = report(rule_of, subject, message).at(spans.position(&field));
-                diagnostic.help = help.or_else(|| {
-                    Some(describe(schema)).filter(|text| !text.is_empty()).map(|text| text[2..].to_owned())
-                });
+                diagnostic.help = help.or_else(|| description(schema));
                 found.push(diagnostic);
             }
         }
@@ -89,69 +87,62 @@ impl Checker {
 
 /// One violation in words: its rule's last part, the fact, the next step.
 fn violation(kind: &Kind, value: &Value, schema: &Value) -> (&'static str, String, Option<String>) {
-    let format = schema["format"].as_str().and_then(format::find);
     match kind {
         Kind::Type { kind } => {
-            let wanted = match format {
-                Some(format) => format!("is not {}", format.what),
-                None => format!("must be {}", types(kind)),
-            };
-            let texts = format.is_some() || matches!(kind, TypeKind::Single(JsonType::String));
-            let help = match value {
-                Value::Null => Some("Give a value, or remove the line.".to_owned()),
-                Value::Number(_) | Value::Bool(_)
-                    if texts && format.is_none_or(|f| (f.check)(&value.to_string()).is_ok()) =>
-                {
-                    Some(format!("Put it in quotes: \"{value}\"."))
-                }
-                _ => None,
-            };
-            let message = if format.is_some() && !value.is_null() {
-                format!("{} {wanted}", brief(value))
-            } else {
-                format!("{} is {}, and {}", brief(value), type_of(value), wanted.replacen("is not", "must be", 1))
-            };
-            ("type", message.replacen("null is nothing", "has no value", 1), help)
+            let (fact, step) = wrong_type(kind, value, schema["format"].as_str().and_then(format::find));
+            ("type", fact, step)
         }
+        Kind::Enum { options } => ("value", fact(kind, value), nearest(value, options)),
+        Kind::UniqueItems => ("value", fact(kind, value), Some("Keep one of the two.".into())),
+        kind => ("value", fact(kind, value), None),
+    }
+}
+
+/// What is wrong with a value of the right type.
+fn fact(kind: &Kind, value: &Value) -> String {
+    let it = brief(value);
+    match kind {
         Kind::Format { format: name } => {
-            let text = value.as_str().unwrap_or_default();
-            let known = format::find(name).and_then(|format| (format.check)(text).err());
-            ("value", known.unwrap_or_else(|| format!("{} is no {name}", quoted(text))), None)
+            let known = format::find(name).and_then(|format| (format.check)(value.as_str()?).err());
+            known.unwrap_or_else(|| format!("{it} is no {name}"))
         }
-        Kind::Enum { options } => {
-            ("value", one_of(value, options.as_array().map_or(&[][..], Vec::as_slice)), nearest(value, options))
-        }
-        Kind::Constant { expected_value } => {
-            ("value", format!("{} must be {}", brief(value), brief(expected_value)), None)
-        }
-        Kind::MaxLength { limit } => ("value", too_many(value, *limit, "characters"), None),
-        Kind::MaxItems { limit } => ("value", too_many(value, *limit, "items"), None),
-        Kind::MaxProperties { limit } => ("value", too_many(value, *limit, "fields"), None),
-        Kind::MinLength { limit } => ("value", too_few(value, *limit, "characters"), None),
-        Kind::MinItems { limit } => ("value", too_few(value, *limit, "items"), None),
-        Kind::MinProperties { limit } => ("value", too_few(value, *limit, "fields"), None),
-        Kind::Maximum { limit } => ("value", format!("{} is too much (max {limit})", brief(value)), None),
-        Kind::Minimum { limit } => ("value", format!("{} is too little (min {limit})", brief(value)), None),
-        Kind::ExclusiveMaximum { limit } => {
-            ("value", format!("{} is too much (less than {limit})", brief(value)), None)
-        }
-        Kind::ExclusiveMinimum { limit } => {
-            ("value", format!("{} is too little (more than {limit})", brief(value)), None)
-        }
-        Kind::MultipleOf { multiple_of } => {
-            ("value", format!("{} is no multiple of {multiple_of}", brief(value)), None)
-        }
-        Kind::Pattern { pattern } => ("value", format!("{} does not match the pattern {pattern}", brief(value)), None),
-        Kind::UniqueItems => ("value", "an item stands in the list twice".into(), Some("Keep one of the two.".into())),
-        Kind::PropertyNames { error } => ("value", format!("a field's name is refused: {error}"), None),
-        Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => {
-            ("value", format!("{} has none of the possible forms", brief(value)), None)
-        }
-        Kind::OneOfMultipleValid { .. } => {
-            ("value", format!("{} has more than one of the possible forms", brief(value)), None)
-        }
-        Kind::FalseSchema => ("value", "is not possible here".into(), None),
-        other => ("value", format!("{} is refused by `{}`", brief(value), other.keyword()), None),
+        Kind::Enum { options } => one_of(value, options.as_array().map_or(&[][..], Vec::as_slice)),
+        Kind::Constant { expected_value } => format!("{it} must be {}", brief(expected_value)),
+        Kind::MaxLength { limit } => too_many(value, *limit, "characters"),
+        Kind::MaxItems { limit } => too_many(value, *limit, "items"),
+        Kind::MaxProperties { limit } => too_many(value, *limit, "fields"),
+        Kind::MinLength { limit } => too_few(value, *limit, "characters"),
+        Kind::MinItems { limit } => too_few(value, *limit, "items"),
+        Kind::MinProperties { limit } => too_few(value, *limit, "fields"),
+        Kind::Maximum { limit } => format!("{it} is too much (max {limit})"),
+        Kind::Minimum { limit } => format!("{it} is too little (min {limit})"),
+        Kind::ExclusiveMaximum { limit } => format!("{it} is too much (less than {limit})"),
+        Kind::ExclusiveMinimum { limit } => format!("{it} is too little (more than {limit})"),
+        Kind::MultipleOf { multiple_of } => format!("{it} is no multiple of {multiple_of}"),
+        Kind::Pattern { pattern } => format!("{it} does not match the pattern {pattern}"),
+        Kind::UniqueItems => "an item stands in the list twice".into(),
+        Kind::PropertyNames { error } => format!("a field's name is refused: {error}"),
+        Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => format!("{it} has none of the possible forms"),
+        Kind::OneOfMultipleValid { .. } => format!("{it} has more than one of the possible forms"),
+        Kind::FalseSchema => "is not possible here".into(),
+        other => format!("{it} is refused by `{}`", other.keyword()),
+    }
+}
+
+/// A value of the wrong type: the fact and the next step.
+fn wrong_type(kind: &TypeKind, value: &Value, format: Option<&Format>) -> (String, Option<String>) {
+    let wanted = format.map_or_else(|| types(kind), |format| format.what.to_owned());
+    let it = brief(value);
+    if value.is_null() {
+        return (format!("has no value, and must be {wanted}"), Some("Give a value, or remove the line.".into()));
+    }
+    let fits = |format: &Format| (format.check)(&value.to_string()).is_ok();
+    let text = matches!(kind, TypeKind::Single(JsonType::String)) && format.is_none_or(fits);
+    let quotes = text && (value.is_number() || value.is_boolean());
+    let step = quotes.then(|| format!("Put it in quotes: \"{value}\"."));
+    match format {
+        Some(_) => (format!("{it} is not {wanted}"), step),
+        None => (format!("{it} is {}, and must be {wanted}", type_of(value)), step),
     }
 }
 
@@ -208,10 +199,10 @@ pub(crate) fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String 
     }
 }
 
-/// A schema's description, to stand after a fact: `: a person who can be reminded.`
-fn describe(schema: &Value) -> String {
-    let text = schema["description"].as_str().or_else(|| schema["title"].as_str()).unwrap_or_default();
-    if text.is_empty() { String::new() } else { format!(": {}", text.replace('\n', " ")) }
+/// A schema's description, or its title.
+fn description(schema: &Value) -> Option<String> {
+    let text = schema["description"].as_str().or_else(|| schema["title"].as_str())?;
+    Some(text.replace('\n', " "))
 }
 
 fn one_of(value: &Value, options: &[Value]) -> String {
@@ -259,7 +250,6 @@ fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
-        Value::Number(number) if number.is_f64() => "a number",
         Value::Number(_) => "a number",
         Value::String(_) => "text",
         Value::Array(_) => "a list",
