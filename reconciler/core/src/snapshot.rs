@@ -137,7 +137,7 @@ impl Snapshot {
                     Content::Symlink => b"l",
                     Content::Submodule => b"m",
                 };
-                [path[folder.len()..].as_bytes(), kind, entry.id.as_bytes().as_slice()]
+                [&path.as_bytes()[folder.len()..], kind, entry.id.as_bytes().as_slice()]
             })
             .collect();
         Digest::of_parts(parts)
