@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::names;
 use super::object::{self, at};
 use super::route::Place;
 use super::status::Cause;
@@ -45,7 +46,7 @@ const STATEFUL_SET_FREE: [&str; 7] = [
 /// The rules that an object, as the next version of `live`, breaks.
 pub(super) fn broken_rules(place: &Place, live: Option<&Value>, value: &Value) -> Vec<Cause> {
     match live {
-        None => name_rule(&place.kind.key, &place.name).into_iter().collect(),
+        None => name_rule(&place.kind.key, &place.name),
         Some(live) if place.subresource.as_deref() != Some("status") => changed_rules(&place.kind.key, live, value),
         Some(_) => Vec::new(),
     }
@@ -141,51 +142,30 @@ fn without(value: Option<&Value>, fields: &[&str]) -> Map<String, Value> {
     map
 }
 
-fn name_rule(key: &str, name: &str) -> Option<Cause> {
+fn name_rule(key: &str, name: &str) -> Vec<Cause> {
     let broken = match key {
-        "namespaces" => label_rule(name),
-        "services" => service_rule(name),
-        _ if key.ends_with(".rbac.authorization.k8s.io") => segment_rule(name),
-        _ => subdomain_rule(name),
+        "namespaces" => names::dns_label(name),
+        "services" => service_rule(name).into_iter().collect(),
+        _ if key.ends_with(".rbac.authorization.k8s.io") => segment_rule(name).into_iter().collect(),
+        _ => names::dns_subdomain(name),
     };
-    broken.map(|why| cause("FieldValueInvalid", "metadata.name", format!("Invalid value: {name:?}: {why}")))
-}
-
-fn label_rule(name: &str) -> Option<String> {
-    if name.len() > 63 {
-        return Some("must be no more than 63 bytes".to_owned());
-    }
-    (!is_label(name)).then(|| {
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end \
-         with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-            .to_owned()
-    })
+    let said = |why| cause("FieldValueInvalid", "metadata.name", format!("Invalid value: {name:?}: {why}"));
+    broken.into_iter().map(said).collect()
 }
 
 fn service_rule(name: &str) -> Option<String> {
+    if name.starts_with(|c: char| c.is_ascii_lowercase()) && names::dns_label(name).is_empty() {
+        return None;
+    }
     if name.len() > 63 {
         return Some("must be no more than 63 bytes".to_owned());
     }
-    let letter_first = name.starts_with(|c: char| c.is_ascii_lowercase());
-    (!letter_first || !is_label(name)).then(|| {
+    Some(
         "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
          character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation \
          is '[a-z]([-a-z0-9]*[a-z0-9])?')"
-            .to_owned()
-    })
-}
-
-fn subdomain_rule(name: &str) -> Option<String> {
-    if name.len() > 253 {
-        return Some("must be no more than 253 bytes".to_owned());
-    }
-    (!name.split('.').all(is_label)).then(|| {
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start \
-         and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-            .to_owned()
-    })
+            .to_owned(),
+    )
 }
 
 fn segment_rule(name: &str) -> Option<String> {
@@ -193,9 +173,4 @@ fn segment_rule(name: &str) -> Option<String> {
         "." | ".." => Some(format!("may not be '{name}'")),
         _ => name.chars().find(|c| ['/', '%'].contains(c)).map(|c| format!("may not contain '{c}'")),
     }
-}
-
-fn is_label(text: &str) -> bool {
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }

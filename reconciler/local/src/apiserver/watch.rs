@@ -69,6 +69,8 @@ pub(super) fn start(server: Arc<Server>, kind: Arc<Kind>, filter: Filter, render
         Watch { server, kind, filter, render, sender, version: 0, events: 0, drop_after: options.drop_after };
     tokio::spawn(async move {
         if let Err(End::Broken) = watch.run(options).await {
+            // What was sent arrives; then the connection breaks.
+            tokio::time::sleep(Duration::from_millis(20)).await;
             let _ = watch.sender.send(Err(std::io::ErrorKind::ConnectionReset.into())).await;
         }
     });
@@ -141,7 +143,10 @@ impl Watch {
             if !self.filter.matches(&entry) {
                 continue;
             }
-            self.line(&mut lines, "ADDED", &entry)?;
+            if self.line(&mut lines, "ADDED", &entry).is_err() {
+                self.send(lines).await?;
+                return Err(End::Broken);
+            }
             if lines.len() > CHUNK {
                 self.send(std::mem::take(&mut lines)).await?;
             }

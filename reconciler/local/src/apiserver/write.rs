@@ -17,7 +17,7 @@ use super::scale;
 use super::schema::TypeId;
 use super::status::{ApiError, Cause};
 use super::store::{Entry, Key, Refused};
-use super::{defaults, merge, ssa};
+use super::{defaults, merge, ssa, validate};
 
 /// So often a write that names no version is made again when another came in between.
 const ATTEMPTS: usize = 10;
@@ -39,7 +39,7 @@ pub(super) async fn create(server: &Server, call: &Call) -> Result<Answer, ApiEr
     let kind = &call.place.kind;
     let mut value = call.object(&kind.api_version(), &kind.resource.kind)?;
     let mut place = call.place.clone();
-    let warnings = check_fields(server, call, kind.resource.type_id, &mut value)?;
+    let warnings = check_fields(server, call, &mut value)?;
     admission::name_new(&place, &mut value)?;
     place.name = object::name(&value).to_owned();
     let made = finish_new(server, call, &place, value)?;
@@ -55,7 +55,7 @@ pub(super) async fn replace(server: &Server, call: &Call) -> Result<Answer, ApiE
     if part(call) == "scale" {
         return scaled(server, call, &Wish::Replace(value)).await;
     }
-    let warnings = check_fields(server, call, call.place.kind.resource.type_id, &mut value)?;
+    let warnings = check_fields(server, call, &mut value)?;
     admission::fits_place(&call.place, &mut value)?;
     over_present(server, call, &Wish::Replace(value), warnings).await
 }
@@ -84,33 +84,28 @@ pub(super) async fn patch(server: &Server, call: &Call) -> Result<Answer, ApiErr
         return Err(ApiError::bad_request("invalid object type: /, Kind=: an apply names its apiVersion and kind"));
     }
     body::expect_type(&mut patch, &api_version, kind)?;
-    let warnings = check_fields(server, call, call.place.kind.resource.type_id, &mut patch)?;
     admission::fits_place(&call.place, &mut patch)?;
-    let wish = Wish::Patch(PatchType::Apply, patch);
     if server.store.get(&key_of(&call.place)).is_none() && part(call).is_empty() {
-        match applied_new(server, call, &wish, &warnings).await {
+        match applied_new(server, call, &patch).await {
             // Someone else made it just now: apply to theirs.
             Err(error) if error.reason == "AlreadyExists" => {}
             done => return done,
         }
     }
-    over_present(server, call, &wish, warnings).await
+    over_present(server, call, &Wish::Patch(PatchType::Apply, patch), Vec::new()).await
 }
 
-async fn applied_new(server: &Server, call: &Call, wish: &Wish, warnings: &[String]) -> Result<Answer, ApiError> {
-    let Wish::Patch(_, patch) = wish else { return Err(ApiError::internal("not an apply")) };
-    if !object::uid(patch).is_empty() {
-        let why =
-            "Precondition failed: UID in precondition: ".to_owned() + object::uid(patch) + ", UID in object meta: ";
+async fn applied_new(server: &Server, call: &Call, patch: &Value) -> Result<Answer, ApiError> {
+    let uid = object::uid(patch);
+    if !uid.is_empty() {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
         return Err(ApiError::conflict(subject_of(&call.place), &why));
     }
     let mut value = applied(server, call, None, patch)?;
     // Of an object that is not there no version can be wrong: as the real server has it, an apply creates all the same.
     object::remove_metadata(&mut value, "resourceVersion");
     let made = finish_new(server, call, &call.place, value)?;
-    let mut answer = store_new(server, call, &call.place, made).await?;
-    answer.warnings.splice(0..0, warnings.iter().cloned());
-    Ok(answer)
+    store_new(server, call, &call.place, made).await
 }
 
 /// Makes the wish true over the object that is there.
@@ -142,7 +137,7 @@ fn fulfill(server: &Server, call: &Call, live: &Value, wish: &Wish) -> Result<Ma
         Wish::Patch(patch_type, patch) => patched(server, type_id, live, *patch_type, patch)?,
     };
     let mut value = value;
-    let warnings = check_fields(server, call, type_id, &mut value)?;
+    let warnings = check_fields(server, call, &mut value)?;
     admission::fits_place(&call.place, &mut value)?;
     Ok(Made { value, warnings })
 }
@@ -202,7 +197,7 @@ fn finish_new(server: &Server, call: &Call, place: &Place, mut value: Value) -> 
     let warnings = admission::admit_new(server, place, &mut value)?;
     defaults::apply(server.schema, type_id, &mut value);
     admission::allocate(server, place, None, &mut value)?;
-    check_values(place, None, &value)?;
+    check_values(server, place, None, &value)?;
     if !is_apply(call) {
         value = writer(server, place, &place.kind.api_version(), &manager(call), "").track(None, value);
     }
@@ -215,7 +210,7 @@ fn finish_over(server: &Server, call: &Call, live: &Value, mut value: Value) -> 
     admission::admit_over(&call.place, live, &mut value)?;
     defaults::apply(server.schema, type_id, &mut value);
     admission::allocate(server, &call.place, Some(live), &mut value)?;
-    check_values(&call.place, Some(live), &value)?;
+    check_values(server, &call.place, Some(live), &value)?;
     admission::count_generation(&call.place, live, &mut value);
     if !is_apply(call) {
         let api_version = call.place.kind.api_version();
@@ -343,14 +338,28 @@ fn manager(call: &Call) -> String {
     }
 }
 
-/// Refuses values of the wrong type.
-fn check_fields(server: &Server, call: &Call, type_id: TypeId, value: &mut Value) -> Result<Vec<String>, ApiError> {
-    let _ = (server, call, type_id, value, FieldValidation::Warn);
-    Ok(Vec::new())
+/// Refuses values of the wrong type, removes fields that the kind does not have, and says so as the request wishes.
+fn check_fields(server: &Server, call: &Call, value: &mut Value) -> Result<Vec<String>, ApiError> {
+    let resource = call.place.kind.resource;
+    let refused = |why: String| {
+        let kind = &resource.kind;
+        ApiError::bad_request(format!("{kind} in version {:?} cannot be handled as a {kind}: {why}", resource.version))
+    };
+    let unknown = validate::drop_unknown(server.schema, resource.type_id, value);
+    validate::decode(server.schema, resource.type_id, value).map_err(refused)?;
+    match call.params.field_validation()? {
+        FieldValidation::Strict if !unknown.is_empty() => {
+            Err(refused(format!("strict decoding error: {}", unknown.join(", "))))
+        }
+        FieldValidation::Strict | FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Warn => Ok(unknown),
+    }
 }
 
-fn check_values(place: &Place, live: Option<&Value>, value: &Value) -> Result<(), ApiError> {
-    let causes = admission::broken_rules(place, live, value);
+fn check_values(server: &Server, place: &Place, live: Option<&Value>, value: &Value) -> Result<(), ApiError> {
+    let mut causes = admission::broken_rules(place, live, value);
+    let violations = validate::values(server.schema, place.kind.resource.type_id, value).into_iter();
+    causes.extend(violations.map(|v| Cause { reason: v.reason.to_owned(), message: v.message, field: v.field }));
     if causes.is_empty() {
         return Ok(());
     }

@@ -111,7 +111,7 @@ impl Stack {
         let mut line = String::new();
         while line != "\r\n" {
             line.clear();
-            lines.read_line(&mut line).await.unwrap();
+            assert_ne!(lines.read_line(&mut line).await.unwrap(), 0, "the watch did not begin");
         }
         Watch { lines }
     }
