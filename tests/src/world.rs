@@ -179,6 +179,10 @@ fn copy(from: &Path, to: &Path) {
     for item in fs::read_dir(from).unwrap() {
         let item = item.unwrap();
         let to = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() { copy(&item.path(), &to) } else { drop(fs::copy(item.path(), to).unwrap()) }
+        if item.file_type().unwrap().is_dir() {
+            copy(&item.path(), &to)
+        } else {
+            let _ = fs::copy(item.path(), to).unwrap();
+        }
     }
 }

@@ -46,7 +46,8 @@ async fn a_commit_touches_only_its_app() {
     assert_eq!((pass.renders, apps(&pass)), (1, BTreeSet::from(["quarterly-feedback"])));
     assert!(pass.changes.iter().all(|change| change.action == Action::Update));
     assert_eq!(item(&pass, "quarterly-feedback").revision, Some(revision));
-    let config = world.objects("v1", "ConfigMap", "quarterly-feedback-sandbox").await.get("quarterly-feedback").await.unwrap();
+    let config =
+        world.objects("v1", "ConfigMap", "quarterly-feedback-sandbox").await.get("quarterly-feedback").await.unwrap();
     assert!(config.data["data"]["survey.json"].as_str().unwrap().contains("And this quarter?"));
 }
 
@@ -102,7 +103,11 @@ async fn a_change_of_a_production_app_waits_for_approval() {
     let world = World::of_the_sample().await;
     let mut reconciler = world.reconciler();
     reconciler.pass(world.now()).await.unwrap();
-    world.edit("apps/go-links/app.yaml", "https://intranet.example.com/handbook", "https://elsewhere.example.com/handbook");
+    world.edit(
+        "apps/go-links/app.yaml",
+        "https://intranet.example.com/handbook",
+        "https://elsewhere.example.com/handbook",
+    );
     let held = reconciler.pass(world.now()).await.unwrap();
     assert_eq!((item(&held, "go-links").phase, held.changes.len()), (Phase::Held, 0));
     let config = world.objects("v1", "ConfigMap", "go-links-production").await;
@@ -132,7 +137,11 @@ async fn policies_are_those_that_were_approved() {
     let mut reconciler = world.reconciler();
     reconciler.pass(world.now()).await.unwrap();
     world.commit(&[("policies/images.rego", None)]);
-    world.edit("catalog/simple-survey/v1/resources/deployment.yaml", "registry.example.com/", "registry.corp.evil.com/");
+    world.edit(
+        "catalog/simple-survey/v1/resources/deployment.yaml",
+        "registry.example.com/",
+        "registry.corp.evil.com/",
+    );
     let pass = reconciler.pass(world.now()).await.unwrap();
     let survey = item(&pass, "quarterly-feedback");
     assert_eq!((survey.phase, pass.changes.len()), (Phase::Stalled, 0), "{}", survey.message);

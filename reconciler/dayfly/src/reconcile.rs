@@ -441,7 +441,10 @@ impl Reconciler {
             }
             let inventory = self.inventories.get(&scope).cloned().unwrap_or_else(|| Inventory::new(scope.clone()));
             let (plan, last) = (target.plan(&inventory, &cluster.observed()), target.last);
-            self.notes.insert(scope.clone(), plan.notes().to_vec());
+            match plan.notes() {
+                [] => drop(self.notes.remove(&scope)),
+                notes => drop(self.notes.insert(scope.clone(), notes.to_vec())),
+            }
             if plan.is_empty() && plan.behind() == 0 && *inventory.last() == last {
                 self.settle(&scope, view);
             } else {
@@ -505,10 +508,13 @@ impl Reconciler {
                 self.stale.insert(scope.clone());
             } else if inventory.resource_version().is_none() && inventory.is_empty() {
                 self.inventories.remove(&scope);
+                self.notes.remove(&scope);
             } else {
                 self.inventories.insert(scope.clone(), inventory);
             }
-            self.notes.insert(scope.clone(), changes.notes.clone());
+            if !changes.notes.is_empty() {
+                self.notes.insert(scope.clone(), changes.notes.clone());
+            }
             if changes.complete {
                 self.settle(&scope, view);
             } else {

@@ -42,7 +42,6 @@ impl Pass {
     pub(super) fn take(&mut self, changes: &ChangeSet) {
         self.changes.extend(changes.changes.iter().map(|done| changed(&changes.scope, done.action, &done.key)));
         self.diagnostics.extend(changes.failures.iter().map(|failure| about(trouble(&failure.error), &changes.scope)));
-        self.diagnostics.extend(changes.notes.iter().map(|note| about(noted(note), &changes.scope)));
     }
 
     /// Takes up that a scope could not even be planned.
@@ -90,6 +89,9 @@ pub(super) fn about(diagnostic: Diagnostic, scope: &Scope) -> Diagnostic {
 impl Reconciler {
     /// How every app is now: what git wants of it, what the cluster says, and what a person should know.
     pub(super) fn report(&self, view: &View, removals: &Removals, now: Timestamp, pass: &mut Pass) {
+        for (scope, notes) in &self.notes {
+            pass.diagnostics.extend(notes.iter().map(|note| about(noted(note), scope)));
+        }
         for evaluated in view.evaluation.instances.values() {
             if !self.only.is_empty() && !self.only.contains(&evaluated.app) {
                 continue;
