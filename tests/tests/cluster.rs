@@ -269,6 +269,30 @@ async fn an_immutable_field_needs_consent(world: World) {
     world.removal().await;
 }
 
+async fn nothing_goes_before_its_successor_is_healthy(world: World) {
+    assert!(world.pass(&[world.namespace(), world.config("old", "1")]).await.complete);
+    let value = (**world.deployment("web", json!({})).value()).clone();
+    let mut invalid = value.clone();
+    invalid["spec"]["template"]["spec"]["containers"][0]["name"] = "Not A Name".into();
+    let desired = [world.namespace(), Object::new(invalid).unwrap()];
+    let set = world.pass(&desired).await;
+    assert!(!set.complete && matches!(set.failures[0].error.fact, Fact::Invalid(_)), "{set:?}");
+
+    // Its pods run, and count as available only after minutes.
+    let mut slow = value;
+    slow["spec"]["minReadySeconds"] = 500.into();
+    let desired = [world.namespace(), Object::new(slow).unwrap()];
+    for _ in 0..2 {
+        let mut inventory = world.cluster.inventory(&world.scope).await.unwrap();
+        let plan = world.plan(&inventory, &desired);
+        let limits = Limits { health: Duration::from_secs(1), ..LIMITS };
+        let set = world.cluster.apply(&plan, &mut inventory, last(&desired), limits).await;
+        assert!(!set.complete && set.failures.is_empty() && !set.unhealthy.is_empty(), "{set:?}");
+        assert!(world.others("GET", "/old", Value::Null).await["metadata"]["uid"].is_string());
+    }
+    world.removal().await;
+}
+
 async fn a_preview_shows_what_would_change_and_what_goes_along(world: World) {
     let inventory = world.cluster.inventory(&world.scope).await.unwrap();
     let desired = [world.namespace(), world.config("settings", "1")];
@@ -353,6 +377,7 @@ async fn the_cluster_door_keeps_its_promises() {
         drift_is_repaired_and_only_drift(world("drift").await),
         a_stuck_finalizer_is_named_and_waited_for(world("stuck").await),
         an_immutable_field_needs_consent(world("immutable").await),
+        nothing_goes_before_its_successor_is_healthy(world("successor").await),
         a_preview_shows_what_would_change_and_what_goes_along(world("preview").await),
         two_writers_never_lose_an_inventory(world("writers").await),
     );

@@ -216,10 +216,13 @@ impl Pass<'_> {
             return;
         }
         let before = self.inventory.clone();
-        let done = self.plan.is_empty() || (self.applies().await && self.deletes().await && self.forgets().await);
-        let problems = self.set.notes.iter().any(Note::is_problem);
-        self.set.complete = done && self.plan.behind() == 0 && !problems;
-        if self.set.complete {
+        let applied = self.plan.is_empty() || self.applies().await;
+        let deleted = applied && self.deletes_after_health().await;
+        let problems = self.plan.behind() > 0 || self.set.notes.iter().any(Note::is_problem);
+        self.set.complete = deleted && !problems && self.set.unhealthy.is_empty();
+        // What is applied but not healthy yet is what git says all the same; only what is still to go is not.
+        let went = deleted || self.plan.deletions().next().is_none();
+        if applied && went && !problems {
             self.inventory.passed(last);
         }
         if *self.inventory != before {
@@ -240,13 +243,10 @@ impl Pass<'_> {
         }
     }
 
-    /// Applies wave after wave. True if all went well and all is healthy.
+    /// Applies wave after wave, each when those before are healthy. True if all was applied.
     async fn applies(&mut self) -> bool {
         let mut below: Vec<ObjectKey> = vec![];
         let mut waves = self.plan.waves().peekable();
-        if waves.peek().is_none() {
-            return true;
-        }
         for wave in kinds::WAVES {
             if let Some((_, changes)) = waves.next_if(|(of, _)| *of == wave)
                 && !(self.healthy(&below).await && self.apply_wave(changes).await)
@@ -255,7 +255,16 @@ impl Pass<'_> {
             }
             below.extend_from_slice(self.plan.gates(wave));
         }
-        self.healthy(&below).await
+        true
+    }
+
+    /// Deletes only when everything that git has now is healthy: until then what is to go may still be needed.
+    async fn deletes_after_health(&mut self) -> bool {
+        if self.plan.is_empty() {
+            return true;
+        }
+        let all: Vec<_> = kinds::WAVES.iter().flat_map(|wave| self.plan.gates(*wave)).cloned().collect();
+        self.healthy(&all).await && self.deletes().await && self.forgets().await
     }
 
     async fn healthy(&mut self, keys: &[ObjectKey]) -> bool {
