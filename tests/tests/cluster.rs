@@ -1,4 +1,4 @@
-//! What the cluster door promises, tried against a real API server.
+//! What the cluster door promises, tried against a real API server and the embedded one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use dayfly_core::object::Object;
 use dayfly_core::plan::{Held, Plan, plan_removal, plan_shared};
 use dayfly_core::platform::environment::{self, Drift};
 use dayfly_core::render::Manifests;
+use dayfly_local::apiserver::{ApiServer, Config, FAIL_ANNOTATION};
 use dayfly_tests::oracle::Oracle;
 use serde_json::{Value, json};
 
@@ -273,14 +274,15 @@ async fn nothing_goes_before_its_successor_is_healthy(world: World) {
     assert!(world.pass(&[world.namespace(), world.config("old", "1")]).await.complete);
     let value = (**world.deployment("web", json!({})).value()).clone();
     let mut invalid = value.clone();
-    invalid["spec"]["template"]["spec"]["containers"][0]["name"] = "Not A Name".into();
+    invalid["spec"]["replicaz"] = 1.into();
     let desired = [world.namespace(), Object::new(invalid).unwrap()];
     let set = world.pass(&desired).await;
     assert!(!set.complete && matches!(set.failures[0].error.fact, Fact::Invalid(_)), "{set:?}");
 
-    // Its pods run, and count as available only after minutes.
+    // Its pods count as available only after minutes; the embedded server has a word of its own for that.
     let mut slow = value;
     slow["spec"]["minReadySeconds"] = 500.into();
+    slow["metadata"]["annotations"] = json!({FAIL_ANNOTATION: "SlowStart"});
     let desired = [world.namespace(), Object::new(slow).unwrap()];
     for _ in 0..2 {
         let mut inventory = world.cluster.inventory(&world.scope).await.unwrap();
@@ -367,10 +369,8 @@ async fn a_stop_at_any_write_is_recovered_from_in_two_passes(world: World, stop:
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_cluster_door_keeps_its_promises() {
-    let Some(oracle) = Oracle::start().await else { return };
-    let world = async |name: &str| World::new(oracle.kubeconfig(), "oracle", name).await;
+async fn the_cluster_door_keeps_its_promises(kubeconfig: PathBuf, context: &str) {
+    let world = async |name: &str| World::new(kubeconfig.clone(), context, name).await;
     tokio::join!(
         an_app_comes_rests_and_goes(world("whole").await),
         what_others_made_stays_as_it_is(world("foreign").await),
@@ -387,4 +387,20 @@ async fn the_cluster_door_keeps_its_promises() {
         stops.push(a_stop_at_any_write_is_recovered_from_in_two_passes(world(&name).await, stop, moment));
     }
     futures::future::join_all(stops).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_api_server() {
+    let Some(oracle) = Oracle::start().await else { return };
+    the_cluster_door_keeps_its_promises(oracle.kubeconfig(), "oracle").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_api_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = ApiServer::start(Config::new(directory.path().join("data"))).await.unwrap();
+    let kubeconfig = directory.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, server.kubeconfig("embedded")).unwrap();
+    the_cluster_door_keeps_its_promises(kubeconfig, "embedded").await;
+    server.shutdown().await;
 }

@@ -290,7 +290,7 @@ impl Pass<'_> {
                     if known.as_deref() != Some(&*live.resource_version) {
                         self.done(change);
                     }
-                    self.cluster.store().insert(live);
+                    self.cluster.store().answered(live);
                 }
                 (Ok(_), None) => {}
                 (Err(error), _) => {

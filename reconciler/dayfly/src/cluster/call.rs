@@ -46,7 +46,7 @@ impl Cluster {
                 Attempt::Done(answer) => return Ok(answer),
                 Attempt::Refused { status, body, pause } => {
                     let fact = classify(&request, status, &body, attempt);
-                    if !matches!(status, 429 | 500 | 502 | 503 | 504) {
+                    if !matches!(status, 429 | 500 | 502 | 503 | 504) || matches!(fact, Fact::Invalid(_)) {
                         return Err(error(fact));
                     }
                     (fact, pause)

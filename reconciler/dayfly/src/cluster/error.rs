@@ -223,6 +223,8 @@ pub(super) fn classify(request: &Request, status: u16, body: &Value, attempts: u
         }
         400 if message.contains("denied the request") => Fact::Refused(message),
         400 | 413 | 415 | 422 => Fact::Invalid(message),
+        // How an API server answers an apply with a field that no schema has.
+        500 if message.contains("failed to create typed patch object") => Fact::Invalid(message),
         _ if message.contains("webhook") => Fact::Webhook(message),
         429 | 503 | 504 => Fact::Busy { status, attempts },
         _ => Fact::Server { status, message: if reason.is_empty() { message } else { format!("{reason}: {message}") } },
@@ -292,6 +294,11 @@ mod tests {
             (409, &format!("Operation cannot be fulfilled on {web}: the object has been modified"), "Moved"),
             (422, &format!("{web} is invalid: spec.selector: Invalid value: {{}}: field is immutable"), "Immutable"),
             (422, &format!("{web} is invalid: spec.replicas: must be at least 0"), "Invalid"),
+            (
+                500,
+                "failed to create typed patch object (a/b; apps/v1): .spec.x: field not declared in schema",
+                "Invalid",
+            ),
             (503, "etcd leader changed", "Busy"),
             (500, "something", "ServerError"),
         ] {

@@ -1,6 +1,6 @@
 //! Keeps a small view of everything that carries Dayfly's label: one list and one watch for each kind, and no polling.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -23,6 +23,8 @@ const WATCH_SECONDS: u64 = 290;
 const WATCH_SLACK: Duration = Duration::from_secs(30);
 /// The longest pause between attempts at a kind that cannot be read.
 const SLOWEST: u32 = 7;
+/// How many objects are remembered that are gone; an answer is under way for a minute at most.
+const GONE: usize = 8192;
 /// Kinds listed at once.
 const LISTS: usize = 4;
 
@@ -37,6 +39,28 @@ pub(super) struct Store {
     touched: Mutex<BTreeSet<Scope>>,
     wake: Notify,
     version: watch::Sender<u64>,
+    gone: Mutex<Gone>,
+}
+
+/// The UIDs of the objects that left the view last. An answer that was under way when its object went does not bring it
+/// back.
+#[derive(Default)]
+struct Gone {
+    uids: BTreeSet<Box<str>>,
+    order: VecDeque<Box<str>>,
+}
+
+impl Gone {
+    fn add(&mut self, uid: &str) {
+        if self.uids.insert(uid.into()) {
+            self.order.push_back(uid.into());
+        }
+        if self.order.len() > GONE
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.uids.remove(&oldest);
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -53,6 +77,7 @@ impl Store {
             touched: Mutex::default(),
             wake: Notify::new(),
             version: watch::Sender::new(0),
+            gone: Mutex::default(),
         }
     }
 
@@ -79,23 +104,25 @@ impl Store {
         self.wake.notify_one();
     }
 
-    /// Takes up an object from a watch or an answer, unless a newer version is known already.
-    pub(super) fn insert(&self, live: Live) {
+    /// Takes up an object from an answer, unless its watch has told meanwhile that it is gone.
+    pub(super) fn answered(&self, live: Live) {
+        self.change(|observed| if lock(&self.gone).uids.contains(&live.uid) { vec![] } else { insert(observed, live) });
+    }
+
+    /// Takes up an object from a watch.
+    fn told(&self, live: Live) {
         self.change(|observed| {
-            if current(observed, &live).is_some_and(|known| is_newer(known, &live)) {
-                return vec![];
-            }
-            let now = live.clone();
-            match observed.insert(live) {
-                Some(before) if is_same(&before, &now) => vec![],
-                before => before.into_iter().chain([now]).collect(),
-            }
+            lock(&self.gone).uids.remove(&live.uid);
+            insert(observed, live)
         });
     }
 
     /// Takes note that an object is gone.
     pub(super) fn remove(&self, key: &ObjectKey, uid: &str) {
-        self.change(|observed| observed.remove(key, uid).into_iter().collect());
+        self.change(|observed| {
+            lock(&self.gone).add(uid);
+            observed.remove(key, uid).into_iter().collect()
+        });
     }
 
     /// Takes up a complete list. Objects that were written after it was made stay.
@@ -147,6 +174,18 @@ impl Store {
             let _ = version.changed().await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+/// Adds an object unless a newer version is known already. Returns what changed.
+fn insert(observed: &mut Observed, live: Live) -> Vec<Live> {
+    if current(observed, &live).is_some_and(|known| is_newer(known, &live)) {
+        return vec![];
+    }
+    let now = live.clone();
+    match observed.insert(live) {
+        Some(before) if is_same(&before, &now) => vec![],
+        before => before.into_iter().chain([now]).collect(),
     }
 }
 
@@ -278,7 +317,7 @@ impl Cluster {
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                 let seen = version(&object)?;
-                self.store().insert(Live::of_kind(kind, &object).ok()?);
+                self.store().told(Live::of_kind(kind, &object).ok()?);
                 Some(seen)
             }
             WatchEvent::Deleted(object) => {
@@ -333,4 +372,37 @@ impl Cluster {
 
 fn is_gone(fact: &Fact) -> bool {
     matches!(fact, Fact::Server { status: 410, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn live(uid: &str, version: &str) -> Live {
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "a", "namespace": "n", "uid": uid, "resourceVersion": version}});
+        Live::from_object(&object).unwrap()
+    }
+
+    #[test]
+    fn a_late_answer_does_not_bring_back_what_is_gone() {
+        let store = Store::new();
+        store.told(live("u1", "1"));
+        store.remove(&live("u1", "1").key(), "u1");
+        store.answered(live("u1", "2"));
+        assert!(store.observed().is_empty());
+        store.answered(live("u2", "3"));
+        assert_eq!(store.observed().len(), 1);
+        store.told(live("u1", "4"));
+        assert!(store.gone.lock().unwrap().uids.is_empty(), "a watch that tells of it again is right");
+    }
+
+    #[test]
+    fn an_older_version_never_replaces_a_newer_one() {
+        let store = Store::new();
+        store.answered(live("u1", "10"));
+        store.told(live("u1", "9"));
+        assert!(store.observed().objects().all(|live| &*live.resource_version == "10"));
+    }
 }

@@ -22,7 +22,7 @@ impl Cluster {
         match self.call(Request::delete(kind, key.namespace.as_deref(), &key.name, options)).await {
             // With finalizers the answer is the object that is ending; without, a Status, and it is gone.
             Ok(answer) => match Live::of_kind(kind, &answer.body) {
-                Ok(live) if live.deleting => self.store().insert(live),
+                Ok(live) if live.deleting => self.store().answered(live),
                 _ => self.store().remove(key, uid),
             },
             Err(error) if matches!(error.fact, Fact::NotFound | Fact::NamespaceMissing | Fact::Moved(_)) => {
@@ -102,7 +102,7 @@ impl Pass<'_> {
         for (key, result) in results {
             let claims = |live: &Live| self.inventory.get(key).is_some_and(|entry| entry.claims(live, plan.scope()));
             match result {
-                Ok(Some((live, _))) if claims(&live) && live.labeled => cluster.store().insert(live),
+                Ok(Some((live, _))) if claims(&live) && live.labeled => cluster.store().answered(live),
                 Ok(Some((live, _))) if claims(&live) => {
                     self.set.notes.push(Note { key: key.clone(), held: Held::Unlabeled });
                 }
