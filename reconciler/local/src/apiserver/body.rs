@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::http::Call;
 use super::object;
+use super::protobuf;
 use super::status::ApiError;
 
 /// How a patch is to be read.
@@ -40,7 +41,7 @@ impl Call {
         let mut value = match self.media() {
             "" | "application/json" => json(&self.body)?,
             "application/yaml" => yaml(&self.body)?,
-            PROTOBUF => return Err(protobuf()),
+            PROTOBUF => protobuf::object(&self.body).ok_or_else(no_protobuf)?,
             _ => return Err(ApiError::unsupported_media(OBJECTS)),
         };
         expect_type(&mut value, api_version, kind)?;
@@ -59,17 +60,17 @@ impl Call {
     pub fn delete_options(&self) -> Result<Value, ApiError> {
         match self.media() {
             _ if self.body.is_empty() => Ok(Value::Null),
-            PROTOBUF => Err(protobuf()),
+            PROTOBUF => Err(no_protobuf()),
             "application/yaml" => yaml(&self.body),
             _ => json(&self.body),
         }
     }
 }
 
-fn protobuf() -> ApiError {
+fn no_protobuf() -> ApiError {
     let mut error = ApiError::unsupported_media(OBJECTS);
     error.message.push_str(
-        "; protobuf is not among them: write the object with --dry-run=client -o yaml and pipe it to kubectl apply -f -",
+        "; protobuf is read for a few kinds only: write the object with --dry-run=client -o yaml and pipe it to kubectl apply -f -",
     );
     error
 }

@@ -246,7 +246,8 @@ fn answered(answer: Answer) -> Response<Body> {
     *response.status_mut() = StatusCode::from_u16(answer.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(answer.media));
     for warning in answer.warnings {
-        let quoted = warning.replace(['\\', '"'], "'").replace(|c: char| c.is_control() || !c.is_ascii(), " ");
+        let quoted =
+            warning.replace('\\', r"\\").replace('"', "\\\"").replace(|c: char| c.is_control() || !c.is_ascii(), " ");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
             response.headers_mut().append(WARNING, value);
         }

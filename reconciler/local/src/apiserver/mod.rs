@@ -6,14 +6,16 @@
 //!
 //! Known laxities, where it is more lenient than a real server:
 //! - No authentication and no authorization: it listens on loopback only and refuses browsers.
-//! - ResourceQuota, LimitRange, NetworkPolicy, Pod Security levels, webhooks and admission policies are stored and
-//!   not enforced; the client is warned. Built-in roles, priority classes and storage classes are not there.
+//! - ResourceQuota, LimitRange, webhooks and admission policies are stored and not enforced, and the client is warned;
+//!   nor are NetworkPolicy and Pod Security levels. Built-in roles, priority and storage classes are not there.
 //! - Each kind has one version; `events` and `events.k8s.io` do not show each other's objects.
 //! - A list is always whole: `limit` is ignored. Lists and watches are always of the latest state.
 //! - A deleted object is gone at once: no grace period.
 //! - Cluster IPs and node ports that a client chooses are taken as they are.
 //! - Pods are simulated: no logs, exec, eviction or service account tokens; no Endpoints or EndpointSlices.
-//! - JSON bodies with two equal keys are read with the last one.
+//! - JSON bodies with two equal keys are read with the last one. Protobuf bodies are read for Namespaces and access
+//!   reviews only, because kubectl insists; all others are refused with advice.
+//! - No CustomResourceDefinitions, and no `autoscaling/v1` HorizontalPodAutoscalers: they are unknown paths.
 
 mod addresses;
 mod admission;
@@ -33,6 +35,7 @@ mod object;
 mod openapi;
 mod pages;
 mod params;
+mod protobuf;
 pub mod quantity;
 mod read;
 mod render;

@@ -5,6 +5,7 @@
 mod client;
 mod deletion;
 mod faults;
+mod load;
 mod objects;
 mod pages;
 mod watches;

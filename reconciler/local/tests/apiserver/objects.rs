@@ -179,6 +179,25 @@ async fn protobuf_is_refused_with_advice_and_never_sent() {
 }
 
 #[tokio::test]
+async fn unknown_fields_are_named_and_wrong_values_refused() {
+    let stack = Stack::new().await;
+    let mut object = map("a");
+    object["dta"] = json!({});
+    let strict = stack.post(&format!("{MAPS}?fieldValidation=Strict"), &object).await;
+    assert_eq!(strict.code, 400);
+    assert!(strict.message().ends_with("strict decoding error: unknown field \"dta\""), "{}", strict.text);
+    let warned = stack.post(MAPS, &object).await;
+    assert!(warned.head.contains(r#"299 - "unknown field \"dta\"""#), "{}", warned.head);
+    assert!(warned.ok().get("dta").is_none());
+    let services = "/api/v1/namespaces/default/services";
+    let refused = stack.post(services, &json!({"metadata": {"name": "a"}, "spec": {"ports": [{"port": 0}]}})).await;
+    assert_eq!((refused.code, refused.json()["reason"].clone()), (422, json!("Invalid")));
+    assert_eq!(refused.json()["details"]["causes"][0]["field"], "spec.ports[0].port");
+    let mistyped = stack.post(services, &json!({"metadata": {"name": "a"}, "spec": "text"})).await;
+    assert_eq!(mistyped.code, 400);
+}
+
+#[tokio::test]
 async fn yaml_is_read_and_two_equal_keys_are_not() {
     let stack = Stack::new().await;
     let yaml = "metadata:\n  name: a\ndata:\n  key: text\n";

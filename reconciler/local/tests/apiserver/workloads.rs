@@ -34,6 +34,12 @@ async fn a_deployment_becomes_available_with_its_pods_and_rolls_over() {
     assert!(pods["items"].as_array().unwrap().iter().all(new), "{pods}");
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     assert_eq!(stack.get(&path).await.ok(), settled);
+    let before = json!({"containers": [{"image": "registry.example.com/main:1", "name": "main"}]});
+    let merge = "application/strategic-merge-patch+json";
+    stack.patch(&path, merge, &json!({"spec": {"template": {"spec": before}}})).await.ok();
+    stack.until(&path, |reply| reply.text.contains("\"deployment.kubernetes.io/revision\":\"3\"")).await;
+    let sets = stack.get("/apis/apps/v1/namespaces/default/replicasets").await.ok();
+    assert_eq!(sets["items"].as_array().unwrap().len(), 2, "an earlier template takes its ReplicaSet up again");
     stack.delete(&path).await.ok();
     stack.until(PODS, |reply| reply.json()["items"] == json!([])).await;
 }

@@ -212,14 +212,19 @@ fn set_status(server: &Server, entry: &Entry, live: &Value, status: Value) {
     write_as_manager(server, entry, live, value, "status");
 }
 
-fn write_as_manager(server: &Server, entry: &Entry, live: &Value, mut value: Value, part: &str) {
-    if let Some(kind) = server.kinds.by_key(&entry.key.kind)
-        && object::at(live, &["metadata", "managedFields"]).is_some()
-    {
-        let place = Place { kind: kind.clone(), namespace: String::new(), name: String::new(), subresource: None };
-        value = writer(server, &place, &kind.api_version(), MANAGER, part).track(Some(live), value);
-    }
+/// Writes an object's next version as the controllers' own.
+fn write_as_manager(server: &Server, entry: &Entry, live: &Value, value: Value, part: &str) {
+    let value = tracked(server, entry, live, value, part);
     let _ = replace_or_remove(server, &entry.key, entry.version, value); // stale: see above
+}
+
+/// The value with its changes owned by the controllers, if the object's fields have owners at all.
+fn tracked(server: &Server, entry: &Entry, live: &Value, value: Value, part: &str) -> Value {
+    let owned = object::at(live, &["metadata", "managedFields"]).is_some();
+    match place_of(server, &entry.key).filter(|_| owned) {
+        Some(place) => writer(server, &place, &place.kind.api_version(), MANAGER, part).track(Some(live), value),
+        None => value,
+    }
 }
 
 /// The objects of a kind that an object owns and that are to stay.

@@ -10,7 +10,7 @@ use super::super::object::{self, at};
 use super::super::store::Entry;
 use super::collect;
 use super::pods::{self, Fate};
-use super::{FAIL_ANNOTATION, children, condition, create, failure, owner_reference, set_status};
+use super::{FAIL_ANNOTATION, children, condition, create, failure, owner_reference, set_status, write_as_manager};
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const POD_HASH: &str = "pod-template-hash";
@@ -22,10 +22,15 @@ pub(super) fn deployment(server: &Server, entry: &Entry, live: &Value) {
     let name = format!("{}-{hash}", object::name(live));
     let sets = children(server, &entry.uid, "replicasets.apps");
     let Some(current) = sets.iter().find(|s| s.key.name == name) else {
-        return create_replica_set(server, live, &name, &hash, sets.len() + 1);
+        return create_replica_set(server, live, &name, &hash, latest(&sets) + 1);
     };
     let failing = failure(live);
-    let value = current.value();
+    let mut value = current.value();
+    let latest = latest(&sets);
+    if revision(&value) < latest {
+        set_revision(&mut value, latest + 1);
+        return adjust(server, current, value, wanted, failing);
+    }
     if replicas(&value) != wanted || failure(&value) != failing {
         return adjust(server, current, value, wanted, failing);
     }
@@ -39,7 +44,28 @@ pub(super) fn deployment(server: &Server, entry: &Entry, live: &Value) {
             old += count(&value, "readyReplicas");
         }
     }
+    if revision(live) != latest {
+        let mut numbered = live.clone();
+        set_revision(&mut numbered, latest);
+        return write_as_manager(server, entry, live, numbered, "");
+    }
     set_status(server, entry, live, deployment_status(live, count(&value, "replicas"), ready, old));
+}
+
+fn revision(value: &Value) -> u64 {
+    object::annotation(value, REVISION).and_then(|r| r.parse().ok()).unwrap_or(0)
+}
+
+fn latest(sets: &[Arc<Entry>]) -> u64 {
+    sets.iter().map(|set| revision(&set.value())).max().unwrap_or(0)
+}
+
+fn set_revision(value: &mut Value, revision: u64) {
+    let metadata = object::metadata_mut(value);
+    let annotations = metadata.map(|m| m.entry("annotations").or_insert_with(|| json!({})));
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.insert(REVISION.to_owned(), revision.to_string().into());
+    }
 }
 
 /// A ReplicaSet has as many pods as it wants.
@@ -171,7 +197,7 @@ fn create_claims(server: &Server, live: &Value, pod: &str) {
     }
 }
 
-fn create_replica_set(server: &Server, deployment: &Value, name: &str, hash: &str, revision: usize) {
+fn create_replica_set(server: &Server, deployment: &Value, name: &str, hash: &str, revision: u64) {
     let Some(kind) = server.kinds.by_key("replicasets.apps") else { return };
     let mut template = at(deployment, &["spec", "template"]).cloned().unwrap_or_default();
     let mut labels = at(&template, &["metadata", "labels"]).and_then(Value::as_object).cloned().unwrap_or_default();
@@ -266,9 +292,11 @@ fn count(workload: &Value, field: &str) -> i64 {
     at(workload, &["status", field]).and_then(Value::as_i64).unwrap_or(0)
 }
 
+/// Equal for templates that are equal but for the order of their fields.
 fn template_hash(workload: &Value) -> String {
-    let template = at(workload, &["spec", "template"]).map(Value::to_string).unwrap_or_default();
-    object::suffix(bits(&template), 10)
+    let mut template = at(workload, &["spec", "template"]).cloned().unwrap_or_default();
+    template.sort_all_objects();
+    object::suffix(bits(&template.to_string()), 10)
 }
 
 fn bits(text: &str) -> u64 {
