@@ -5,6 +5,12 @@ use crate::diagnostic::{Diagnostic, Position};
 /// Brackets inside one another, at most: what people write has five.
 const MAX_DEPTH: usize = 10;
 
+/// What all nesting of a file may cost: a bracket costs twice as much as the one around it. What people write stays below
+/// one for each byte.
+const fn allowance(bytes: usize) -> usize {
+    10_000 + 2 * bytes
+}
+
 /// The largest file.
 const MAX_BYTES: usize = 256 << 10;
 
@@ -30,7 +36,7 @@ pub fn check(path: &str, text: &str) -> Result<(), Diagnostic> {
         let found = Diagnostic::error("policy/size", path, "the file has more than 256 KiB");
         return Err(found.help("Split it."));
     }
-    let (mut depth, mut position) = (0usize, Position { line: 1, column: 0 });
+    let (mut depth, mut cost, mut position) = (0usize, 0, Position { line: 1, column: 0 });
     let mut inside = None;
     let mut escaped = false;
     for c in text.chars() {
@@ -41,12 +47,18 @@ pub fn check(path: &str, text: &str) -> Result<(), Diagnostic> {
             (Some('#' | '"'), '\n') => inside = None,
             (Some(quote), c) if c == quote && quote != '#' => inside = None,
             (None, '"' | '`' | '#') => inside = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
+            (None, '(' | '[' | '{') => {
+                depth += 1;
+                cost += 1 << depth.min(MAX_DEPTH);
+            }
             (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > MAX_DEPTH {
-            let message = format!("more than {MAX_DEPTH} brackets are open here");
+        if depth > MAX_DEPTH || cost > allowance(text.len()) {
+            let message = match depth > MAX_DEPTH {
+                true => format!("more than {MAX_DEPTH} brackets are open here"),
+                false => "too many brackets of this file are inside others".into(),
+            };
             let help = "Give the inner part a name: a rule or a variable of its own.";
             return Err(Diagnostic::error("policy/nesting", path, message).at(position).help(help));
         }

@@ -227,6 +227,50 @@ fn rendering_is_a_function_of_its_inputs() {
 }
 
 #[test]
+fn an_environment_adds_the_namespace_and_nothing_beyond_it() {
+    let render = |text: &str| {
+        let template = template(json!({}), &[("a.yaml", &config("a: b"))]);
+        render(&instance(template, environment(&[("n.yaml", text)]), json!({})))
+            .map(|manifests| manifests.objects[0].key().to_string())
+            .map_err(|found| found[0].to_string())
+    };
+    let namespace = |name: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n");
+    assert_eq!(render(&namespace("{{ namespace }}")), Ok("Namespace/feedback-sandbox".into()));
+    let path = "environments/sandbox/resources/n.yaml";
+    let message = "the Namespace is \"other\", and the app lives in feedback-sandbox";
+    assert_eq!(render(&namespace("other")), Err(format!("{path}: {message}")));
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n";
+    assert_eq!(render(role), Err(format!("{path}:2:1: ClusterRole belongs to no single app")));
+    assert!(render("# {{ params.v }}").unwrap_err().contains("params is not defined"));
+}
+
+#[test]
+fn what_a_tier_shares_sees_the_tier_alone() {
+    let shared = |text: &str| {
+        let mut environment = environment(&[]);
+        environment.shared = [("environments/sandbox/shared/a.yaml".to_owned(), Arc::from(text))].into();
+        environment.digest = Digest::of(text.as_bytes());
+        render_shared(&environment).map_err(|found| found[0].to_string())
+    };
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: '{{ tier }}-a'}\n";
+    let manifests = shared(role).unwrap();
+    assert_eq!(manifests.objects[0].key().to_string(), "rbac.authorization.k8s.io/ClusterRole/sandbox-a");
+    assert_eq!(manifests.objects[0].value()["metadata"]["labels"]["dayfly.dev/tier"], "sandbox");
+    assert!(shared(&config("a: b")).unwrap_err().contains("ConfigMap a has no namespace"));
+    assert!(shared("# {{ app.name }}").unwrap_err().contains("app is not defined"));
+}
+
+#[test]
+fn a_template_reads_the_app_s_files() {
+    let text = config("{% for path, text in files %}{{ path }}: {{ text }}{% endfor %}");
+    let mut instance = instance(template(json!({}), &[("a.yaml", &text)]), environment(&[]), json!({}));
+    let files: [(&str, &[u8]); 2] = [("prompts/system.md", b"Be kind: {{ x }}\n- always"), ("logo.png", &[0xff])];
+    Arc::make_mut(&mut instance.app).files = files.map(|(path, bytes)| (path.to_owned(), Arc::from(bytes))).into();
+    let data = render(&instance).unwrap().objects[0].value()["data"].clone();
+    assert_eq!(data, json!({"prompts/system.md": "Be kind: {{ x }}\n- always"}));
+}
+
+#[test]
 fn the_platform_that_ships_renders() {
     let platform = shipped();
     assert_eq!(platform.findings().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
