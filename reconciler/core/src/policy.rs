@@ -22,7 +22,7 @@
 //! is no permission.
 
 mod guard;
-mod input;
+pub mod input;
 mod run;
 mod strict;
 #[cfg(test)]

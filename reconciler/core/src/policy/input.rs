@@ -76,7 +76,7 @@ pub fn of(instance: &Instance, manifests: &Manifests, cost: &MonthlyCost, now: T
 }
 
 /// Workloads that hide their pods from whoever reads them.
-pub fn malformed(manifests: &Manifests) -> Vec<Finding> {
+pub(super) fn malformed(manifests: &Manifests) -> Vec<Finding> {
     let pods = manifests.objects.iter().filter_map(Pods::of);
     pods.filter_map(|pods| {
         let message = pods.malformed()?;

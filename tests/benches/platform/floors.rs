@@ -1,0 +1,201 @@
+//! What a straightforward program does at least with the same libraries, for the same objects.
+//!
+//! - `floor.manifests`: every app.yaml from YAML to a JSON value.
+//! - `floor.tera`: the template's and the tier's files of every app rendered by a plain Tera to text; the contexts are
+//!   ready.
+//! - `floor.objects`: that text from YAML to JSON values.
+//! - `floor.rego`: the shipped policies, compiled for regorus' virtual machine, over every app; the inputs are ready.
+//!
+//! YAML is read by the faster of serde-saphyr and yaml_serde, each tried on everything. Compiling templates and policies
+//! is counted once, as Dayfly does it once. Checks, digests, labels, defaults, schemas, places of fields and limits are
+//! none of a floor's business.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dayfly_core::cost;
+use dayfly_core::digest::Digest;
+use dayfly_core::platform::app::Egress;
+use dayfly_core::platform::{Instance, Platform};
+use dayfly_core::policy::input;
+use dayfly_core::render::Manifests;
+use dayfly_core::snapshot::Snapshot;
+use rayon::prelude::*;
+use regorus::Engine;
+use regorus::languages::rego::compiler::Compiler;
+use regorus::rvm::{Program, RegoVM};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use tera::{Context, Kwargs, State, Tera};
+
+use crate::core::now;
+use crate::measure::{Figures, timed};
+
+/// How many apps are at hand at once, so that the floors pay for no memory that they do not need.
+const BATCH: usize = 256;
+
+/// The times of the floors.
+#[derive(Debug, Default)]
+pub struct Floors([Duration; 4]);
+
+impl Floors {
+    /// Their names among the figures.
+    pub const NAMES: [&str; 4] = ["floor.manifests", "floor.tera", "floor.objects", "floor.rego"];
+
+    /// All of them.
+    pub fn sum(&self) -> Duration {
+        self.0.iter().sum()
+    }
+
+    /// Puts them among the figures.
+    pub fn tell(&self, figures: &mut Figures) {
+        Self::NAMES.iter().zip(self.0).for_each(|(name, time)| figures.time(name, time));
+    }
+}
+
+/// Measures the floors of a platform that was judged.
+pub fn measure(
+    snapshot: &Snapshot,
+    platform: &Platform,
+    instances: &[&Instance],
+    manifests: &[&Arc<Manifests>],
+) -> Floors {
+    let sources: Vec<_> =
+        snapshot.folder("apps/").filter_map(|(_, entry)| std::str::from_utf8(entry.bytes()?).ok()).collect();
+    let manifest_time = yaml(&sources);
+    let (tera, mut tera_time) = timed(|| compiled_tera(platform));
+    let ((program, entries), mut rego_time) = timed(|| compiled_rego(platform));
+    let mut object_time = Duration::ZERO;
+    for (instances, manifests) in instances.chunks(BATCH).zip(manifests.chunks(BATCH)) {
+        let contexts: Vec<_> = instances.par_iter().map(|instance| context(instance)).collect();
+        let (texts, time) = timed(|| render(&tera, instances, &contexts));
+        tera_time += time;
+        object_time += yaml(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let read: usize = texts.par_iter().map(|text| by_saphyr(text)).sum();
+        assert_eq!(read, manifests.iter().map(|manifests| manifests.objects.len()).sum::<usize>(), "other objects");
+        drop((contexts, texts));
+        let inputs = instances.par_iter().zip(manifests).map(|(instance, manifests)| {
+            input::of(instance, manifests, &cost::monthly(manifests, &instance.environment.prices), now())
+        });
+        let inputs: Vec<_> = inputs.collect();
+        rego_time += timed(|| inputs.par_iter().for_each(|input| decide(&program, &entries, input))).1;
+    }
+    Floors([manifest_time, tera_time, object_time, rego_time])
+}
+
+/// The time that the faster library takes for these texts.
+fn yaml(texts: &[&str]) -> Duration {
+    let (one, saphyr) = timed(|| texts.par_iter().map(|text| by_saphyr(text)).sum::<usize>());
+    let (other, yaml_serde) = timed(|| texts.par_iter().map(|text| by_yaml_serde(text)).sum::<usize>());
+    assert_eq!(one, other, "both libraries read the same documents");
+    saphyr.min(yaml_serde)
+}
+
+fn by_saphyr(text: &str) -> usize {
+    serde_saphyr::from_multiple::<Value>(text).unwrap().iter().filter(|document| !document.is_null()).count()
+}
+
+fn by_yaml_serde(text: &str) -> usize {
+    let documents = serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap());
+    documents.filter(|document| !document.is_null()).count()
+}
+
+/// All templates and tiers in one plain Tera, by the paths of their files.
+fn compiled_tera(platform: &Platform) -> Tera {
+    let mut tera = Tera::default();
+    tera.autoescape_on(Vec::<&str>::new());
+    tera.register_filter("json", |value: tera::Value, _: Kwargs, _: &State| {
+        serde_json::to_string(&value).map_err(tera::Error::message)
+    });
+    tera.register_filter("digest", |text: &str, _: Kwargs, _: &State| Digest::of(text.as_bytes()).short());
+    tera.register_filter("join", |items: Vec<tera::Value>, kwargs: Kwargs, _: &State| {
+        let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+        kwargs.must_get::<&str>("sep").map(|separator| items.join(separator))
+    });
+    let templates = platform.templates.values().filter_map(|item| item.get()).map(|template| &template.resources);
+    let tiers = platform.environments.values().filter_map(|item| item.get()).map(|tier| &tier.resources);
+    let files = templates.chain(tiers).flatten().map(|(path, text)| (path.as_str(), &**text));
+    tera.add_raw_templates(files).unwrap();
+    tera
+}
+
+fn render(tera: &Tera, instances: &[&Instance], contexts: &[Context]) -> Vec<String> {
+    let rendered = instances.par_iter().zip(contexts).map(|(instance, context)| {
+        let mut text = Vec::new();
+        for path in instance.template.resources.keys().chain(instance.environment.resources.keys()) {
+            tera.render_to(path, context, &mut text).unwrap();
+            text.extend(b"\n---\n");
+        }
+        String::from_utf8(text).unwrap()
+    });
+    rendered.collect()
+}
+
+/// What templates see, as `render.rs` in the core lists it.
+fn context(instance: &Instance) -> Context {
+    let (app, template) = (&instance.app, &instance.template);
+    let egress = app.egress.iter().map(|egress| match egress {
+        Egress::Cidr { cidr, port } => json!({"cidr": cidr, "hostname": null, "port": port}),
+        Egress::Hostname { hostname, port } => json!({"cidr": null, "hostname": hostname, "port": port}),
+    });
+    let names = json!({
+        "app": {
+            "name": app.name,
+            "team": app.team,
+            "owner": app.owner,
+            "ownerLogin": app.owner_login,
+            "costCenter": app.cost_center,
+            "purpose": app.purpose,
+            "dataClassification": app.data_classification,
+            "template": template.reference,
+            "version": template.version.to_string(),
+        },
+        "params": instance.parameters.iter().collect::<BTreeMap<_, _>>(),
+        "tier": instance.key.tier,
+        "namespace": instance.namespace,
+        "host": instance.host,
+        "runtime": instance.runtime,
+        "suspend": app.suspend,
+        "connectors": app.connectors,
+        "secrets": template.secrets,
+        "egress": egress.collect::<Vec<_>>(),
+        "hostnames": instance.environment.egress_hostnames,
+        "files": {},
+    });
+    Context::from_serialize(&names).unwrap()
+}
+
+/// The shipped policies as one program, and its entry points.
+fn compiled_rego(platform: &Platform) -> (Arc<Program>, Vec<String>) {
+    let mut engine = Engine::new();
+    let files = platform.policies.get().unwrap().iter().filter(|(path, _)| !path.ends_with("_test.rego"));
+    let packages: Vec<_> =
+        files.map(|(path, text)| engine.add_policy(path.clone(), text.to_string()).unwrap()).collect();
+    let compiled = engine.compile_with_entrypoint(&format!("{}.deny", packages[0]).into()).unwrap();
+    let entries = packages.iter().flat_map(|package| ["deny", "warn"].map(|rule| format!("{package}.{rule}")));
+    let entries: Vec<_> = entries.filter(|entry| compiled.get_rules().contains_key(entry)).collect();
+    let names: Vec<_> = entries.iter().map(String::as_str).collect();
+    (Compiler::compile_from_policy(&compiled, &names).unwrap(), entries)
+}
+
+thread_local! {
+    static MACHINE: RefCell<Option<RegoVM>> = const { RefCell::new(None) };
+}
+
+fn decide(program: &Arc<Program>, entries: &[String], input: &regorus::Value) {
+    MACHINE.with_borrow_mut(|machine| {
+        let machine = machine.get_or_insert_with(|| {
+            let mut machine = RegoVM::new();
+            machine.load_program(program.clone());
+            machine.set_max_instructions(usize::MAX);
+            machine
+        });
+        machine.set_input(input.clone());
+        for entry in entries {
+            let found = machine.execute_entry_point_by_name(entry).unwrap();
+            assert!(found.as_set().unwrap().is_empty(), "the shipped policies admit every app");
+        }
+    });
+}
