@@ -96,20 +96,30 @@ impl Conversation {
 
     /// Makes the request and answers with what doesn't differ from run to run.
     pub async fn say(&mut self, step: &Step) -> Answer {
+        let mut answer = self.ask(step).await;
+        if answer.body["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
+            // Others write at the same time.
+            answer.body["metadata"]["resourceVersion"] = json!("<list>");
+        }
+        if let Some(uid) = answer.body.pointer_mut("/metadata/uid") {
+            // Before labels that repeat it.
+            self.plain.rename("uid", uid);
+        }
+        self.plain.clean(&mut answer.body);
+        answer
+    }
+
+    /// Makes the request.
+    pub async fn ask(&mut self, step: &Step) -> Answer {
         let request = self.request(step);
         let response = self.client.send(request).await.unwrap();
         let code = response.status().as_u16();
         let bytes = response.into_body().collect_bytes().await.unwrap();
-        let mut body: Value =
+        let body: Value =
             serde_json::from_slice(&bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes).trim()));
         if let Some(version) = body["metadata"]["resourceVersion"].as_str() {
             self.resource_version = version.to_owned();
         }
-        if body["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
-            // Others write at the same time.
-            body["metadata"]["resourceVersion"] = json!("<list>");
-        }
-        self.plain.clean(&mut body);
         Answer { code, body }
     }
 
@@ -222,11 +232,11 @@ impl Plain {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|item| self.clean(item)),
             Value::Object(fields) => {
+                fields.sort_keys();
                 for (key, field) in fields.iter_mut() {
                     self.clean_field(key, field);
                     self.clean(field);
                 }
-                fields.sort_keys();
                 if let Some(prefix) = fields.get("generateName") {
                     fields["name"] = json!(format!("{}<generated>", prefix.as_str().unwrap_or_default()));
                 }
@@ -258,7 +268,8 @@ impl Plain {
 
     fn rename(&mut self, sort: &'static str, value: &mut Value) {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if !(value.is_string() || value.is_number()) || ["", "None", "0"].contains(&text.as_str()) {
+        let absent = ["", "None", "0"].contains(&text.as_str()) || text.starts_with('<');
+        if absent || !(value.is_string() || value.is_number()) {
             return;
         }
         let number = self.seen.keys().filter(|(other, _)| *other == sort).count() + 1;

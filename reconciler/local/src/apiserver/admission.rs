@@ -177,7 +177,7 @@ pub(super) fn admit_over(place: &Place, live: &Value, value: &mut Value) -> Resu
     no_new_finalizers(place, live, value)
 }
 
-/// Counts a change of the specification: of anything but metadata and status.
+/// Counts a change of the specification: of anything but metadata and status, and of a Deployment's annotations.
 pub(super) fn count_generation(place: &Place, live: &Value, value: &mut Value) {
     if !COUNTED.contains(&&*place.kind.key) {
         return;
@@ -191,7 +191,9 @@ pub(super) fn count_generation(place: &Place, live: &Value, value: &mut Value) {
         kept.sort_by(|a, b| a.0.cmp(&b.0));
         kept
     };
-    if specification(live) != specification(value) {
+    let annotations = |v: &Value| object::at(v, &["metadata", "annotations"]).cloned();
+    let annotated = &*place.kind.key == "deployments.apps" && annotations(live) != annotations(value);
+    if annotated || specification(live) != specification(value) {
         object::set_metadata(value, "generation", (object::generation(live) + 1).into());
     }
 }

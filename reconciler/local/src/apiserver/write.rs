@@ -137,6 +137,7 @@ fn fulfill(server: &Server, call: &Call, live: &Value, wish: &Wish) -> Result<Ma
         Wish::Patch(patch_type, patch) => patched(server, type_id, live, *patch_type, patch)?,
     };
     let mut value = value;
+    body::expect_type(&mut value, &call.place.kind.api_version(), &call.place.kind.resource.kind)?;
     let warnings = check_fields(server, call, &mut value)?;
     admission::fits_place(&call.place, &mut value)?;
     Ok(Made { value, warnings })
@@ -167,7 +168,9 @@ fn applied(server: &Server, call: &Call, live: Option<&Value>, patch: &Value) ->
     let api_version = call.place.kind.api_version();
     let manager = call.params.get("fieldManager");
     let writer = writer(server, &call.place, &api_version, manager, part(call));
-    writer.apply(live, patch, call.params.flag("force")).map_err(|error| apply_refused(&error))
+    let value = writer.apply(live, patch, call.params.flag("force")).map_err(|error| apply_refused(&error))?;
+    validate::decode(server.schema, call.place.kind.resource.type_id, &value).map_err(ApiError::bad_request)?;
+    Ok(value)
 }
 
 /// A write of an object at a place, for the bookkeeping of who owns what.
@@ -196,11 +199,12 @@ fn finish_new(server: &Server, call: &Call, place: &Place, mut value: Value) -> 
     let type_id = place.kind.resource.type_id;
     let warnings = admission::admit_new(server, place, &mut value)?;
     defaults::apply(server.schema, type_id, &mut value);
-    admission::allocate(server, place, None, &mut value)?;
-    check_values(server, place, None, &value)?;
     if !is_apply(call) {
         value = writer(server, place, &place.kind.api_version(), &manager(call), "").track(None, value);
     }
+    // Addresses are nobody's.
+    admission::allocate(server, place, None, &mut value)?;
+    check_values(server, place, None, &value)?;
     Ok(Made { value, warnings })
 }
 
