@@ -8,6 +8,7 @@
 )]
 
 pub mod conversation;
+pub mod environment;
 pub mod generate;
 pub mod oracle;
 mod pods;
