@@ -61,9 +61,8 @@ fn direct(patch: &mut Value) {
 fn forget(patch: &mut Value) {
     if let Value::Object(fields) = patch {
         fields.values_mut().for_each(forget);
-        if let Some((_, last)) =
-            fields.iter_mut().filter(|(name, _)| !["metadata", "spec", "template", "selector"].contains(&name.as_str())).next_back()
-        {
+        let kept = ["metadata", "spec", "template", "selector"];
+        if let Some((_, last)) = fields.iter_mut().rfind(|(name, _)| !kept.contains(&name.as_str())) {
             *last = Value::Null;
         }
     }
