@@ -1,5 +1,6 @@
 //! A whole platform in one process: a bare repository, the embedded Kubernetes API, and reconcilers on demand.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,7 +82,19 @@ impl World {
 
     /// Lets time pass.
     pub fn days_pass(&mut self, days: i64) {
-        self.now += SignedDuration::from_hours(24 * days);
+        self.hours_pass(24 * days);
+    }
+
+    /// Lets time pass.
+    pub fn hours_pass(&mut self, hours: i64) {
+        self.now += SignedDuration::from_hours(hours);
+    }
+
+    /// How many commits of the default branch's first-parent history say this.
+    pub fn commits_that_say(&self, text: &str) -> usize {
+        let repository = self.repository();
+        let line = repository.first_parents(self.tip(), &BTreeSet::new()).unwrap();
+        line.into_iter().filter(|at| repository.facts(*at).unwrap().message.contains(text)).count()
     }
 
     /// The API server.
@@ -122,6 +135,7 @@ impl World {
         let commit = Commit {
             branch: &tip.branch,
             parent: Some(tip.revision),
+            is_new_branch: false,
             edits: &edits,
             message: "a change\n",
             time: self.now,

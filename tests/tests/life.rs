@@ -237,3 +237,23 @@ async fn a_suspended_app_keeps_everything_but_its_pods() {
     assert_eq!(item(&pass, "event-signup").health, "Healthy (simulated)");
     assert!(pass.changes.iter().all(|change| change.action == Action::Update));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_makes_the_platform_s_line_the_second_parent_is_no_rewrite() {
+    let world = World::of_the_sample().await;
+    let mine = world.tip();
+    let mut reconciler = world.reconciler();
+    // The pass retires lunch-poll by a commit of its own; a person pulls that into theirs and pushes the merge.
+    let first = reconciler.pass(world.now()).await.unwrap();
+    let git = git2::Repository::open(world.repository().path()).unwrap();
+    let commit =
+        |id: dayfly_core::digest::Revision| git.find_commit(git2::Oid::from_bytes(id.as_bytes()).unwrap()).unwrap();
+    let (mine, theirs) = (commit(mine), commit(first.revision));
+    let by =
+        git2::Signature::new("A person", "person@example.com", &git2::Time::new(world.now().as_second(), 0)).unwrap();
+    let merge = git.commit(None, &by, &by, "merge", &theirs.tree().unwrap(), &[&mine, &theirs]).unwrap();
+    git.reference(&world.repository().tip().unwrap().branch, merge, true, "push").unwrap();
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!((pass.writes, pass.changes.len()), (0, 0));
+    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
+}

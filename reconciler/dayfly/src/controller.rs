@@ -179,8 +179,14 @@ impl Saved {
             paths => format!("save: {} files\n\n{}\n", paths.len(), paths.join("\n")),
         };
         let tip = Repository::open(&self.bare)?.tip()?;
-        let commit =
-            Commit { branch: &tip.branch, parent: Some(tip.revision), edits: &edits, message: &message, time: now };
+        let commit = Commit {
+            branch: &tip.branch,
+            parent: Some(tip.revision),
+            is_new_branch: false,
+            edits: &edits,
+            message: &message,
+            time: now,
+        };
         Writer::open(&self.bare)?.commit(&commit)?;
         self.seen = current;
         Ok(())

@@ -34,7 +34,14 @@ pub fn append(
         let path = format!("{:08}-{}.json", ledger.records.len() + 1, fact.name());
         let message = format!("{}: {}\n", fact.name(), revision);
         let edits = [(path, Some(envelope.clone()))];
-        let commit = Commit { branch: LEDGER, parent: ledger.tip, edits: &edits, message: &message, time };
+        let commit = Commit {
+            branch: LEDGER,
+            parent: ledger.tip,
+            is_new_branch: ledger.tip.is_none(),
+            edits: &edits,
+            message: &message,
+            time,
+        };
         match writer.commit(&commit) {
             Err(crate::git::Error::Moved { .. }) if tries > 1 => tries -= 1,
             done => return done.map(drop).map_err(Error::from),

@@ -47,7 +47,14 @@ pub fn carry(
         }
         Changes::PullRequest => (branch.as_str(), Some(tip.revision)),
     };
-    let commit = Commit { branch, parent, edits: &edits, message: &message, time: now };
+    let commit = Commit {
+        branch,
+        parent,
+        is_new_branch: proposal.by == Changes::PullRequest,
+        edits: &edits,
+        message: &message,
+        time: now,
+    };
     let revision = calls.git(branch, || writer.commit(&commit))?;
     Ok(match proposal.by {
         Changes::Commit => Carried::Committed(revision),

@@ -289,6 +289,7 @@ impl Reconciler {
     pub async fn preview(&mut self, files: Snapshot, now: Timestamp) -> Result<Preview, Error> {
         let view = self.source.preview(files, now)?;
         let mut pass = Pass::new(&view, now);
+        pass.diagnostics.extend(view.findings());
         self.observe(&view, &mut pass).await?;
         let all = self.scopes(&view);
         let mut plans: Vec<_> =

@@ -27,8 +27,10 @@ pub struct Source {
     verifier: Verifier,
     evaluator: Evaluator,
     history: History,
-    /// The commits of the history.
+    /// The commits of the first-parent history.
     line: BTreeSet<Revision>,
+    /// All commits that lead to the tip: a merge may have made the platform's own line the second parent.
+    ancestors: BTreeSet<Revision>,
     tip: Option<Loaded>,
     approved: Option<Loaded>,
 }
@@ -65,6 +67,7 @@ impl Source {
             evaluator: Evaluator::default(),
             history: History::default(),
             line: BTreeSet::new(),
+            ancestors: BTreeSet::new(),
             tip: None,
             approved: None,
         }
@@ -153,13 +156,30 @@ impl Source {
         }
     }
 
-    /// Whether a commit is in the default branch's history.
+    /// Whether a commit led to the tip, by whatever parent.
     pub fn knows(&self, revision: &Revision) -> bool {
-        self.line.contains(revision)
+        self.ancestors.contains(revision)
+    }
+
+    fn read_ancestors(&mut self, tip: Revision) -> Result<(), Error> {
+        let Some(before) = self.history.tip().filter(|before| *before != tip) else {
+            if self.ancestors.is_empty() {
+                self.ancestors = self.repository.ancestors(tip, &BTreeSet::new())?.0;
+            }
+            return Ok(());
+        };
+        let (new, met) = self.repository.ancestors(tip, &self.ancestors)?;
+        if met.contains(&before) {
+            self.ancestors.extend(new);
+        } else {
+            self.ancestors = self.repository.ancestors(tip, &BTreeSet::new())?.0;
+        }
+        Ok(())
     }
 
     /// Folds the commits that came since the last look; all of them where the branch no longer leads to the last one.
     pub fn read_history(&mut self, tip: Revision, now: Timestamp) -> Result<(), Error> {
+        self.read_ancestors(tip)?;
         let mut new = self.repository.first_parents(tip, &self.line)?;
         let goes_on = match new.first() {
             None => self.history.tip() == Some(tip),

@@ -43,7 +43,8 @@ impl Init {
         options.external_template(false).initial_head(MAIN);
         git2::Repository::init_opts(directory, &options).map_err(failed)?;
         let message = "platform: start\n\nCatalog, environments and policies as Dayfly ships them.\n";
-        let commit = Commit { branch: MAIN, parent: None, edits: &files, message, time: context.now() };
+        let commit =
+            Commit { branch: MAIN, parent: None, is_new_branch: true, edits: &files, message, time: context.now() };
         Writer::open(directory)?.commit(&commit)?;
         context.output.note(format!(
             "a platform stands in {} ({} files, one commit)",

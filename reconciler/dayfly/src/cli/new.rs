@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::{BufRead, IsTerminal};
 
+use dayfly_core::evaluate::{Desired, Evaluator};
 use dayfly_core::names::{AppName, TemplateRef};
-use dayfly_core::platform::{Instance, Platform, Template};
+use dayfly_core::platform::{Platform, Template};
 use dayfly_core::snapshot::{Entry, Snapshot};
 use dayfly_core::yaml;
 use serde_json::{Map, Value, json};
@@ -65,6 +66,7 @@ impl New {
             let commit = Commit {
                 branch: &tip.branch,
                 parent: Some(tip.revision),
+                is_new_branch: false,
                 edits: &edits,
                 message: &message,
                 time: context.now(),
@@ -173,21 +175,16 @@ fn default_ttl(platform: &Platform, tier: Option<&str>) -> Option<String> {
 }
 
 /// Refuses an app that `check` would refuse.
-fn judge(
-    context: &Context,
-    snapshot: &Snapshot,
-    name: &AppName,
-    path: &str,
-    text: &str,
-) -> Result<Option<Instance>, Error> {
+fn judge(context: &Context, snapshot: &Snapshot, name: &AppName, path: &str, text: &str) -> Result<(), Error> {
     let with = snapshot.patched(None, [(path.to_owned(), Some(Entry::file(text.as_bytes())))]);
-    match Platform::load(&with, None).instance(name) {
-        Ok(instance) => Ok(Some(instance)),
-        Err(errors) => {
-            context.output.diagnostics(errors.iter());
-            Err(Error::refused(format!("{name}: nothing was written"), "give other values with --set"))
-        }
+    let platform = Platform::load(&with, None);
+    let evaluation = Evaluator::default().evaluate(&Desired { tip: &platform, approved: None }, context.now());
+    let evaluated = evaluation.instances.get(name);
+    context.output.diagnostics(evaluated.into_iter().flat_map(|evaluated| evaluated.diagnostics()));
+    if evaluated.is_some_and(|evaluated| evaluated.admitted().is_some()) {
+        return Ok(());
     }
+    Err(Error::refused(format!("{name}: nothing was written"), "give other values with --set"))
 }
 
 /// Asks a person on a terminal; elsewhere what is absent is an error that names the flag.

@@ -8,7 +8,7 @@ use super::{Context, Exit};
 use crate::controller;
 use crate::error::Error;
 use crate::output::Style;
-use crate::reconcile::{Pass, Reconciler};
+use crate::reconcile::{Pass, Reconciler, Retired};
 use crate::report;
 
 /// Keep the cluster at what the repository says
@@ -27,32 +27,40 @@ impl Run {
 /// Runs the controller and prints a line for each pass that changed something.
 pub async fn control(context: &Context, reconciler: Reconciler, saves: Option<PathBuf>) -> Result<(), Error> {
     let mut first = true;
+    let mut told = Vec::new();
     let clock = context.global.now;
     controller::run(reconciler, saves, clock, |outcome| match outcome {
         Ok(pass) if first => {
             first = false;
+            told.clone_from(&pass.diagnostics);
             let _ = print_pass(context, pass);
         }
-        Ok(pass) if pass.writes > 0 || !pass.diagnostics.is_empty() => context.output.line(pass_line(context, pass)),
-        Ok(_) => {}
+        Ok(pass) => {
+            if !pass.changes.is_empty() || !pass.retired.is_empty() {
+                context.output.line(pass_line(context, pass));
+            }
+            // What was told before is not told again.
+            context.output.diagnostics(pass.diagnostics.iter().filter(|found| !told.contains(found)));
+            told.clone_from(&pass.diagnostics);
+        }
         Err(error) => context.output.error(error),
     })
     .await
 }
 
-/// A pass in one line.
+/// A pass in a few lines.
 fn pass_line(context: &Context, pass: &Pass) -> String {
     let mut apps: Vec<_> = pass.changes.iter().map(|change| format!("{}.{}", change.app, change.tier)).collect();
     apps.dedup();
     let shown = if apps.len() > 4 { report::count(apps.len(), "app") } else { apps.join(", ") };
-    format!(
-        "{} {} in {:.2} s: {} {}",
-        context.output.paint(Style::Dim, &pass.time.strftime("%H:%M:%S").to_string()),
-        pass.revision.short(),
-        pass.took.as_secs_f64(),
-        report::count(pass.changes.len(), "change"),
-        if shown.is_empty() { String::new() } else { format!("({shown})") }
-    )
+    let time = context.output.paint(Style::Dim, &pass.time.strftime("%H:%M:%S").to_string());
+    let what = if shown.is_empty() { String::new() } else { format!(" ({shown})") };
+    let took = pass.took.as_secs_f64();
+    let mut line = format!("{time} {} in {took:.2} s: {}{what}", pass.revision.short(), change_summary(pass));
+    for retired in &pass.retired {
+        line.push_str(&format!("\n{}", retired_line(retired)));
+    }
+    line
 }
 
 /// A whole pass: the table, what changed, what is wrong.
@@ -64,12 +72,7 @@ pub fn print_pass(context: &Context, pass: &Pass) -> Result<(), Error> {
     output.text(&report::table(output, &pass.items, pass.time));
     output.diagnostics(&pass.diagnostics);
     for retired in &pass.retired {
-        output.line(format!(
-            "retired {} from {}: its time was up (commit {})",
-            retired.app,
-            retired.tier,
-            retired.commit.short()
-        ));
+        output.line(retired_line(retired));
     }
     if pass.writes == 0 {
         output.line(output.paint(Style::Green, "Nothing to do: everything is as git says."));
@@ -83,6 +86,10 @@ pub fn print_pass(context: &Context, pass: &Pass) -> Result<(), Error> {
         report::count(pass.calls, "call")
     ));
     Ok(())
+}
+
+fn retired_line(retired: &Retired) -> String {
+    format!("retired {} from {}: its time was up (commit {})", retired.app, retired.tier, retired.commit.short())
 }
 
 /// `41 objects created, 3 updated`.

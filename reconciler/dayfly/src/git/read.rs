@@ -119,6 +119,23 @@ impl Repository {
         self.diff_trees(before, self.tree_of(at)?)
     }
 
+    /// All commits that lead to `tip`, by whatever parent, without the `known` ones; and the known ones it met.
+    pub fn ancestors(
+        &self,
+        tip: Revision,
+        known: &BTreeSet<Revision>,
+    ) -> Result<(BTreeSet<Revision>, BTreeSet<Revision>), Error> {
+        let (mut found, mut met, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![tip]);
+        while let Some(at) = open.pop() {
+            if known.contains(&at) {
+                met.insert(at);
+            } else if found.insert(at) {
+                open.extend(self.commit(at)?.parent_ids().map(|id| revision(&id)));
+            }
+        }
+        Ok((found, met))
+    }
+
     /// The first parent of a commit; none of a root.
     pub fn first_parent(&self, at: Revision) -> Result<Option<Revision>, Error> {
         Ok(self.commit(at)?.parent_ids().next().map(|id| revision(&id)))

@@ -59,5 +59,12 @@ fn one_commit(files: Snapshot, bare: &Path, now: Timestamp) -> Result<Revision, 
         })
         .collect();
     let message = "platform: start\n\nThe files as they stood, since no whole history came with them.\n";
-    Writer::open(bare)?.commit(&Commit { branch: MAIN, parent: None, edits: &edits, message, time: now })
+    Writer::open(bare)?.commit(&Commit {
+        branch: MAIN,
+        parent: None,
+        is_new_branch: true,
+        edits: &edits,
+        message,
+        time: now,
+    })
 }

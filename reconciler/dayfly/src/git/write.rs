@@ -17,8 +17,10 @@ pub struct Writer {
 pub struct Commit<'a> {
     /// The branch, in full.
     pub branch: &'a str,
-    /// Where the branch is known to be; `None` makes it.
+    /// The commit before; none for a first one.
     pub parent: Option<Revision>,
+    /// Whether the branch is made by this commit; else it has to stand at the parent.
+    pub is_new_branch: bool,
     /// Each path with its new bytes, or nothing where the file goes. A path that ends in `/` removes the whole folder.
     pub edits: &'a [(String, Option<Vec<u8>>)],
     /// The message.
@@ -35,7 +37,7 @@ impl Writer {
         Ok(Self { git })
     }
 
-    /// Makes the commit and moves the branch from its parent to it, or fails with [`Error::Moved`]. Where the branch is
+    /// Makes the commit, if it changes anything, and moves the branch from its parent to it, or fails with [`Error::Moved`]. Where the branch is
     /// checked out, the edited files follow; where one of them has uncommitted changes, nothing happens.
     pub fn commit(&self, commit: &Commit<'_>) -> Result<Revision, Error> {
         let checked_out = self.is_checked_out(commit.branch) && !commit.edits.is_empty();
@@ -66,16 +68,23 @@ impl Writer {
         for (path, bytes) in commit.edits {
             match bytes {
                 Some(bytes) => drop(update.upsert(path.as_str(), self.git.blob(bytes)?, git2::FileMode::Blob)),
+                // What is gone already is no change.
+                None if base.get_path(Path::new(path.trim_end_matches('/'))).is_err() => {}
                 None => drop(update.remove(path.trim_end_matches('/'))),
             }
         }
         let tree = self.git.find_tree(update.create_updated(&self.git, &base)?)?;
+        if let Some(parent) = parent.as_ref().filter(|_| tree.id() == base.id()) {
+            return Ok(parent.id());
+        }
         let by = self.signature(commit.time)?;
         let parents: Vec<_> = parent.iter().collect();
         let id = self.git.commit(None, &by, &by, commit.message, &tree, &parents)?;
         match &parent {
-            Some(parent) => self.git.reference_matching(commit.branch, id, true, parent.id(), "dayfly")?,
-            None => self.git.reference(commit.branch, id, false, "dayfly")?,
+            Some(parent) if !commit.is_new_branch => {
+                self.git.reference_matching(commit.branch, id, true, parent.id(), "dayfly")?
+            }
+            _ => self.git.reference(commit.branch, id, false, "dayfly")?,
         };
         Ok(id)
     }
