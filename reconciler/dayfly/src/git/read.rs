@@ -14,6 +14,9 @@ use jiff::Timestamp;
 
 use super::{Error, LEDGER, Tip, within};
 
+/// How many bytes of decoded objects are kept.
+const OBJECT_CACHE: usize = 16 << 20;
+
 /// A git repository, bare or with a working tree.
 pub struct Repository {
     path: PathBuf,
@@ -43,7 +46,10 @@ pub struct Ledger {
 impl Repository {
     /// Opens the repository at `path` (its working tree or its git directory), and no other one above it.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let gix = gix::open_opts(path, gix::open::Options::isolated()).map_err(|_| Error::NotFound(path.to_owned()))?;
+        let mut gix =
+            gix::open_opts(path, gix::open::Options::isolated()).map_err(|_| Error::NotFound(path.to_owned()))?;
+        // Neighboring commits share most of their trees.
+        gix.object_cache_size(OBJECT_CACHE);
         Ok(Self { path: path.to_owned(), gix })
     }
 
