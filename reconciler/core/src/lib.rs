@@ -1,6 +1,7 @@
 //! The reconciler's pure heart: what should run, and what to do about it, as functions of files, history and now.
 #![deny(missing_docs)]
 
+pub mod budget;
 pub mod cost;
 pub mod diagnostic;
 pub mod diff;

@@ -1,6 +1,5 @@
 //! What to change in a cluster, in which order and why: admitted manifests against the inventory and what is live.
 
-pub mod budget;
 pub mod immutable;
 mod planner;
 

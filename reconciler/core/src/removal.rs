@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::budget;
 use crate::digest::Revision;
 use crate::history::History;
 use crate::inventory::{Inventory, Scope};
 use crate::names::{InstanceKey, TierName};
-use crate::plan::budget::DeletionBudget;
 use crate::platform::Platform;
 
 /// What the decision depends on.
@@ -134,6 +134,9 @@ fn over_budget(facts: &Facts<'_>, tier: &TierName, removals: usize) -> Option<(S
         .inventories
         .iter()
         .filter(|inventory| matches!(inventory.scope(), Scope::Instance(key) if key.tier == *tier));
-    let over = DeletionBudget::of(&environment.retire).check(removals, total.count()).err()?;
-    Some((format!("{tier}: {over}; nothing was deleted"), over.help().to_owned()))
+    let over = budget::check(&environment.retire, removals, total.count()).err()?;
+    Some((
+        format!("{removals} apps of {tier} are no longer in git, and {over}; nothing was deleted"),
+        "look whether they are all meant to go, then confirm it: dayfly retire --confirm".into(),
+    ))
 }

@@ -7,13 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::expiry::{Expiry, day};
 use super::{Action, Clock, FileEdit, Proposal, Situation, branch, subject};
+use crate::budget;
 use crate::diagnostic::Diagnostic;
 use crate::names::{AppName, InstanceKey, TierName};
 use crate::platform::environment::{Changes, Environment};
 use crate::platform::{App, Platform, duration_text};
-
-/// From this many apps on, a tier's `maxPercent` applies.
-const PERCENT_FROM: usize = 10;
 
 /// When an app's end was first told, so that it is no surprise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,14 +146,9 @@ fn is_due<'p>(
 
 /// Why so many surprises are too many, if they are.
 fn over_budget(environment: &Environment, surprises: usize, apps: usize) -> Option<String> {
-    let (tier, retire) = (&environment.tier, &environment.retire);
-    let due = format!("{surprises} apps of {tier} are due that were not announced for {}", duration_text(retire.grace));
-    if surprises > retire.max_apps as usize {
-        return Some(format!("{due}, and at most {} may go at once (retire.maxApps)", retire.max_apps));
-    }
-    let share = surprises * 100 > retire.max_percent as usize * apps;
-    (apps >= PERCENT_FROM && share)
-        .then(|| format!("{due}, and at most {}% of {apps} may go at once (retire.maxPercent)", retire.max_percent))
+    let over = budget::check(&environment.retire, surprises, apps).err()?;
+    let grace = duration_text(environment.retire.grace);
+    Some(format!("{surprises} apps of {} are due that were not announced for {grace}, and {over}", environment.tier))
 }
 
 fn overdue(environment: &Environment, going: &[Due<'_>], now: Timestamp) -> Vec<InstanceKey> {
