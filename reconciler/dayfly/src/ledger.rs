@@ -27,6 +27,8 @@ pub fn append(
     fact: Fact,
 ) -> Result<(), Error> {
     let writer = Writer::open(repository.path())?;
+    // Whole seconds, as commits have them.
+    let time = Timestamp::from_second(time.as_second()).unwrap_or(time);
     let envelope = signer.sign(&Record { revision, time, fact: fact.clone() }).into_bytes();
     let mut tries = 3;
     loop {

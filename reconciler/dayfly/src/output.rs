@@ -95,13 +95,25 @@ impl Output {
         self.painted(std::io::stderr().is_terminal(), style, text)
     }
 
-    fn painted(&self, terminal: bool, style: Style, text: &str) -> String {
-        let colored = match self.color {
+    /// Whether results are colored.
+    pub fn is_colored(&self) -> bool {
+        self.colors(std::io::stdout().is_terminal())
+    }
+
+    fn colors(&self, terminal: bool) -> bool {
+        match self.color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
-        };
-        if colored && style != Style::Plain { format!("\x1b[{}m{text}\x1b[0m", style.code()) } else { text.to_owned() }
+        }
+    }
+
+    fn painted(&self, terminal: bool, style: Style, text: &str) -> String {
+        if self.colors(terminal) && style != Style::Plain {
+            format!("\x1b[{}m{text}\x1b[0m", style.code())
+        } else {
+            text.to_owned()
+        }
     }
 
     /// A line of the result.

@@ -1,42 +1,97 @@
 //! Tables and summaries for people.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
 use dayfly_core::cost::MonthlyCost;
 use dayfly_core::status::{Phase, Status};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::output::{Output, Style};
 
-/// The table of apps, a line each.
+/// One column of the table.
+struct Column {
+    title: &'static str,
+    right: bool,
+    /// Where the terminal is too narrow for all, the columns with the highest numbers go first.
+    spare: u8,
+    text: fn(&Status, Timestamp) -> Option<String>,
+}
+
+const fn column(title: &'static str, spare: u8, text: fn(&Status, Timestamp) -> Option<String>) -> Column {
+    Column { title, right: false, spare, text }
+}
+
+const fn number(title: &'static str, spare: u8, text: fn(&Status, Timestamp) -> Option<String>) -> Column {
+    Column { title, right: true, spare, text }
+}
+
+const COLUMNS: [Column; 9] = [
+    column("APP", 0, |item, _| Some(item.app.to_string())),
+    column("TIER", 1, |item, _| item.tier.as_ref().map(ToString::to_string)),
+    column("TEMPLATE", 4, |item, _| item.template.as_ref().map(ToString::to_string)),
+    column(PHASE, 0, |item, _| Some(phase(item))),
+    column("URL", 3, |item, _| item.url.clone()),
+    number("EXPIRES IN", 2, |item, now| item.expires.map(|at| until(at, now))),
+    number("MONTHLY", 5, |item, _| item.monthly_cost.as_ref().map(cost)),
+    number("OBJECTS", 6, |item, _| Some(item.objects.to_string())),
+    column("REVISION", 7, |item, _| item.revision.map(|revision| revision.short())),
+];
+const PHASE: &str = "PHASE";
+/// Blanks between columns.
+const GAP: usize = 2;
+
+/// The table of apps, a line each, and what a person should know about some of them.
 pub fn table(output: &Output, items: &[Status], now: Timestamp) -> String {
     let mut table = Table::new();
+    let columns = fitting(items, now, table.width().map(usize::from));
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    let titles = ["APP", "TIER", "TEMPLATE", "PHASE", "URL", "EXPIRES IN", "MONTHLY", "OBJECTS", "REVISION"];
-    table.set_header(titles.map(|title| Cell::new(output.paint(Style::Dim, title))));
+    if output.is_colored() {
+        table.enforce_styling()
+    } else {
+        table.force_no_tty()
+    };
+    table.set_header(columns.iter().map(|column| Cell::new(column.title).add_attribute(Attribute::Dim)));
     for item in items {
-        let text = |value: Option<String>| Cell::new(value.unwrap_or_else(|| "-".into()));
-        table.add_row([
-            Cell::new(output.paint(Style::Bold, item.app.as_str())),
-            text(item.tier.as_ref().map(ToString::to_string)),
-            text(item.template.as_ref().map(ToString::to_string)),
-            Cell::new(output.paint(style(item), &phase(item))),
-            text(item.url.clone()),
-            text(item.expires.map(|at| until(at, now))).set_alignment(CellAlignment::Right),
-            text(item.monthly_cost.as_ref().map(cost)).set_alignment(CellAlignment::Right),
-            Cell::new(item.objects).set_alignment(CellAlignment::Right),
-            text(item.revision.map(|revision| revision.short())),
-        ]);
+        table.add_row(columns.iter().map(|column| {
+            let cell = Cell::new((column.text)(item, now).unwrap_or_else(|| "-".into()));
+            let cell = if column.right { cell.set_alignment(CellAlignment::Right) } else { cell };
+            if column.title == PHASE { cell.fg(color(item)) } else { cell }
+        }));
     }
-    if let Some(column) = table.column_mut(0) {
-        column.set_padding((0, 1));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP as u16));
     }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    let mut text = lines.join("\n") + "\n";
-    for item in items.iter().filter(|item| !item.message.is_empty()) {
-        text.push_str(&format!("\n{} {}", output.paint(style(item), &format!("{}:", item.app)), item.message));
+    let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    for (i, item) in items.iter().filter(|item| !item.message.is_empty()).enumerate() {
+        let gap = if i == 0 { "\n" } else { "" };
+        text.push_str(&format!("{gap}{} {}\n", output.paint(style(item), &format!("{}:", item.app)), item.message));
     }
-    if text.ends_with('\n') { text } else { text + "\n" }
+    text
+}
+
+/// The columns that fit, in their order; all where the width is unknown.
+fn fitting(items: &[Status], now: Timestamp, width: Option<usize>) -> Vec<&'static Column> {
+    let needs = |column: &&Column| {
+        let longest = items.iter().filter_map(|item| (column.text)(item, now)).map(|text| text.chars().count()).max();
+        longest.unwrap_or(0).max(column.title.len()) + GAP
+    };
+    let mut columns: Vec<&Column> = COLUMNS.iter().collect();
+    while let Some(width) = width {
+        let spare = columns.iter().map(|column| column.spare).max().unwrap_or(0);
+        if spare == 0 || columns.iter().map(needs).sum::<usize>() <= width + GAP {
+            break;
+        }
+        columns.retain(|column| column.spare < spare);
+    }
+    columns
+}
+
+fn color(item: &Status) -> Color {
+    match style(item) {
+        Style::Green => Color::Green,
+        Style::Red => Color::Red,
+        _ => Color::Yellow,
+    }
 }
 
 fn phase(item: &Status) -> String {
