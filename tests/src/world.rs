@@ -167,6 +167,11 @@ impl World {
         Reconciler::with_calls(self.repository(), self.signer.verifier(), target, calls).at_stated_times(true)
     }
 
+    /// The same on another cluster.
+    pub fn reconciler_on(&self, target: Target) -> Reconciler {
+        Reconciler::new(self.repository(), self.signer.verifier(), target).at_stated_times(true)
+    }
+
     /// A client of the cluster that is not Dayfly.
     pub async fn client(&self) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.home.kubeconfig()).unwrap();
