@@ -21,6 +21,7 @@
 //! `input`: builtins that fetch, roll dice or read a clock are refused. Policies see typed containers, so a text `"false"`
 //! is no permission.
 
+mod calls;
 mod guard;
 pub mod input;
 mod run;
@@ -184,7 +185,7 @@ impl Finding {
             None => self.message,
         };
         let found = Diagnostic::error(&format!("policy/{}", self.rule), &*spans.path, message);
-        let position = self.field.map_or_else(Position::default, |field| spans.position(&field));
+        let position = spans.position(self.field.as_deref().unwrap_or("spec.template"));
         Diagnostic { help: self.help, ..found.at(position).about(&instance.app.name) }
     }
 }

@@ -13,7 +13,7 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{CompiledPolicy, Engine, Value};
 
 use super::strict::{self, Builtins};
-use super::{Entry, Finding, PolicySet, TestResult, guard};
+use super::{Entry, Finding, PolicySet, TestResult, calls, guard};
 use crate::diagnostic::{Diagnostic, Position};
 
 /// Steps of one policy for one instance; the shipped ones take a few thousand.
@@ -58,6 +58,7 @@ pub fn compile(sources: &BTreeMap<String, Arc<str>>) -> Result<PolicySet, Vec<Di
         return Err(found);
     }
     let (program, builtins) = program(&compiled, &entries)?;
+    calls::check(&program).map_err(|refused| vec![of_rule(&packages, refused)])?;
     Ok(PolicySet { program, builtins, entries, sources })
 }
 
@@ -113,6 +114,15 @@ fn program(compiled: &CompiledPolicy, entries: &[Entry]) -> Result<(Arc<Program>
     let builtins = strict::watch(Arc::make_mut(&mut program))
         .ok_or_else(|| refused(format!("the policies use more than {} builtins", strict::MAX)))?;
     Ok((program, builtins))
+}
+
+/// A rule that is refused, at the file of its package.
+fn of_rule(packages: &Packages, refused: calls::Refused) -> Diagnostic {
+    let own =
+        packages.iter().find(|(_, package)| refused.rule.strip_prefix(package).is_some_and(|r| r.starts_with('.')));
+    let path = own.map_or("policies/", |(path, _)| path);
+    let message = format!("the rule {} {}", refused.rule.trim_start_matches("data."), refused.message);
+    Diagnostic::error("policy/rule", path, message).help(refused.help)
 }
 
 /// An error of the engine: its text names file, line and column.

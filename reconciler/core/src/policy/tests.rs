@@ -312,3 +312,31 @@ fn a_waiver_that_ended_or_is_another_s_has_no_effect_and_says_so() {
     let other_app = |waiver: &mut Waiver| waiver.apps = vec!["other".parse().unwrap()];
     assert_eq!(help(with(other_app, Enforcement::Warn, &[])), "H.");
 }
+
+#[test]
+fn a_rule_that_needs_itself_is_refused_before_it_runs() {
+    let deny = "deny contains v if {\n\tf(1) > 0\n\tv := {\"rule\": \"x\", \"msg\": \"y\"}\n}\n";
+    for (circle, rules) in [
+        ("dayfly.a.f -> dayfly.a.f", "f(x) := f(x + 1)\n"),
+        ("dayfly.a.f -> dayfly.a.g -> dayfly.a.f", "f(x) := g(x)\ng(x) := y if {\n\tsome z in [x]\n\ty := f(z)\n}\n"),
+    ] {
+        let errors = one(&format!("{rules}{deny}")).err().unwrap();
+        assert!(errors[0].contains("needs itself") && errors[0].ends_with(circle), "{errors:?}");
+    }
+    let chain = |length: usize| {
+        let links: String = (1..length).map(|n| format!("f{n}(x) := f{}(x)\n", n + 1)).collect();
+        format!("{links}f{length}(x) := x\n{}", deny.replace("f(1)", "f1(1)"))
+    };
+    assert!(one(&chain(40)).is_ok());
+    assert!(one(&chain(60)).is_err());
+}
+
+#[test]
+fn a_rule_that_may_have_two_values_is_refused() {
+    let deny = "deny contains v if {\n\tlevel > 0\n\tv := {\"rule\": \"x\", \"msg\": \"y\"}\n}\n";
+    let two = "level := 1 if input.app.name\n\nlevel := 2 if input.app.team\n\n";
+    assert!(one(&format!("{two}{deny}")).err().unwrap()[0].contains("two of them may hold at once"));
+    let joined =
+        "default level := 0\n\nlevel := 1 if {\n\tnot input.app.name\n} else := 2 if {\n\tinput.app.team\n}\n\n";
+    assert!(one(&format!("{joined}{deny}")).is_ok());
+}
