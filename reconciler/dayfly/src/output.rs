@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::report::grouped;
 
 /// The form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
@@ -156,13 +157,18 @@ impl Output {
 
     /// Findings, each with its help.
     pub fn diagnostics<'a>(&self, diagnostics: impl IntoIterator<Item = &'a Diagnostic>) {
-        for diagnostic in diagnostics {
+        for (diagnostic, apps) in grouped(diagnostics) {
             let (style, word) = match diagnostic.severity {
                 Severity::Error => (Style::Red, "error"),
                 Severity::Warning => (Style::Yellow, "warning"),
             };
             self.note(format!("{}: {diagnostic}", self.paint_note(style, word)));
             self.help(diagnostic.help.as_deref());
+            if apps.len() > 1 {
+                let names: Vec<_> = apps.iter().take(5).map(|app| app.as_str()).collect();
+                let more = if apps.len() > 5 { format!(" and {} more", apps.len() - 5) } else { String::new() };
+                self.note(format!("  {} {}{more}", self.paint_note(Style::Cyan, "apps:"), names.join(", ")));
+            }
         }
     }
 

@@ -1,8 +1,12 @@
 //! Tables and summaries for people.
 
+use std::collections::HashMap;
+
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
 use dayfly_core::cost::MonthlyCost;
+use dayfly_core::diagnostic::Diagnostic;
+use dayfly_core::names::AppName;
 use dayfly_core::status::{Phase, Status};
 use jiff::{SignedDuration, Timestamp};
 
@@ -130,6 +134,21 @@ pub fn until(at: Timestamp, now: Timestamp) -> String {
 pub fn cost(cost: &MonthlyCost) -> String {
     let (low, high) = (format!("{:.2}", cost.low), format!("{:.2}", cost.high));
     if low == high { format!("{low} {}", cost.currency) } else { format!("{low}-{high} {}", cost.currency) }
+}
+
+/// Findings that say the same about several apps, as one with these apps.
+pub fn grouped<'a>(found: impl IntoIterator<Item = &'a Diagnostic>) -> Vec<(&'a Diagnostic, Vec<&'a AppName>)> {
+    let mut groups: Vec<(&Diagnostic, Vec<&AppName>)> = Vec::new();
+    let mut known = HashMap::new();
+    for one in found {
+        let said = (one.severity, &one.path, one.position, &one.message, &one.help);
+        let at = *known.entry(said).or_insert(groups.len());
+        if at == groups.len() {
+            groups.push((one, Vec::new()));
+        }
+        groups[at].1.extend(&one.app);
+    }
+    groups
 }
 
 /// `1 app`, `2 apps`.

@@ -86,9 +86,6 @@ impl Source {
     /// Reads the tip of the default branch.
     pub fn read(&mut self, now: Timestamp) -> Result<View, Error> {
         let tip = self.repository.tip()?;
-        if self.repository.is_shallow()? {
-            return Err(git::Error::Shallow(self.repository.path().to_owned()).into());
-        }
         let approvals = self.approvals()?;
         self.read_history(tip.revision, now)?;
         let snapshot = match &self.tip {
@@ -179,6 +176,9 @@ impl Source {
 
     /// Folds the commits that came since the last look; all of them where the branch no longer leads to the last one.
     pub fn read_history(&mut self, tip: Revision, now: Timestamp) -> Result<(), Error> {
+        if self.repository.is_shallow()? {
+            return Err(git::Error::Shallow(self.repository.path().to_owned()).into());
+        }
         self.read_ancestors(tip)?;
         let mut new = self.repository.first_parents(tip, &self.line)?;
         let goes_on = match new.first() {

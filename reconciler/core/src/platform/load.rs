@@ -103,6 +103,12 @@ impl Loader<'_> {
     }
 
     fn absent_parts(&mut self, platform: &Platform) {
+        for root in ["apps", "catalog", "environments", "policies"] {
+            if self.snapshot.get(root).is_some() {
+                let message = "is a link or a file, and links are not followed".to_owned();
+                self.note("file/symlink", root, message, "Put the folder itself here.");
+            }
+        }
         if platform.environments.is_empty() {
             let help = "Add environments/<tier>/environment.yaml.";
             self.note("platform/no-environments", "environments", "has no tier".into(), help);

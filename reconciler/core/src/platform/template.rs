@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde_json::Value;
 
-use super::Spans;
 use super::check::Checker;
 use super::manifest::{Runtime, Status, TemplateSpec};
 use super::read::{Folder, Source, all_parsed};
+use super::{Platform, Spans};
 use super::{format, parameters};
+use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::names::{TemplateRef, TierName};
 use crate::schema::ManifestKind;
@@ -154,4 +155,23 @@ fn engine_parts(source: &mut Source<'_>, spans: &Spans, spec: &TemplateSpec, no_
         _ => return,
     };
     source.error("template/engine", spans, field, message).help = Some(help.into());
+}
+
+impl Platform {
+    /// Templates that differ from those of `before` and have no higher version. `changed` are the paths that differ; what
+    /// only people read (README.md, examples/) needs no version.
+    pub fn changed_without_version(&self, before: &Self, changed: &[&str]) -> Vec<Diagnostic> {
+        let both = self.templates.iter().filter_map(|(name, item)| {
+            Some((name, item.get()?, before.templates.get(name).and_then(|item| item.get())?))
+        });
+        let unversioned = both.filter(|(_, now, then)| now.version <= then.version).filter_map(|(name, now, then)| {
+            let folder = format!("catalog/{name}/");
+            let renders = |inside: &str| inside != "README.md" && !inside.starts_with("examples/");
+            let path = changed.iter().find(|path| path.strip_prefix(&*folder).is_some_and(renders))?;
+            let message = format!("spec.version: {path} changes, and the version stays {}", then.version);
+            let found = Diagnostic::error("template/unversioned", &*now.spans.path, message);
+            Some(found.at(now.spans.position("spec.version")).help("Write a higher version, so that apps can tell."))
+        });
+        unversioned.collect()
+    }
 }

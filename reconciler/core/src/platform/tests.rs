@@ -107,7 +107,7 @@ fn a_sound_platform_has_no_findings() {
 
 #[test]
 fn what_yaml_hides_is_refused_in_its_place() {
-    assert_eq!(replaced("  team:", "  tier: pilot\n  team:"), "11:3: spec: tier stands here again, first in line 7");
+    assert_eq!(replaced("  team:", "  tier: pilot\n  team:"), "11:3: spec.tier: stands here again, first in line 7");
     assert_eq!(replaced("maya@example.com", "no").split(" without").next(), Some("10:10: spec.owner: no"));
     assert_eq!(
         replaced("CC-1042", "0777").split(" by some").next(),
@@ -486,4 +486,28 @@ fn ten_thousand_apps() {
     let start = std::time::Instant::now();
     (0..10_000).for_each(|_| drop(serde_saphyr::from_str::<Value>(&text).unwrap()));
     timed("serde-saphyr", start);
+}
+
+#[test]
+fn a_template_that_changes_what_it_renders_needs_a_higher_version() {
+    let before = with(&[]);
+    let path = "catalog/simple-survey/v1/README.md";
+    let resource = "catalog/simple-survey/v1/resources/a.yaml";
+    let found = |after: &Platform, path: &str| {
+        after.changed_without_version(&before, &[path]).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&before, path), [""; 0]);
+    assert_eq!(found(&before, "catalog/other/v1/resources/a.yaml"), [""; 0]);
+    let errors = found(&before, resource);
+    assert!(
+        errors[0].ends_with(&format!("spec.version: {resource} changes, and the version stays 1.2.0")),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_link_in_the_place_of_a_folder_is_an_error() {
+    let link = Entry { id: crate::digest::ObjectId::of_blob(b""), content: Content::Symlink };
+    let platform = Platform::load(&Snapshot::new(None, [("apps".to_owned(), link)]), None);
+    assert!(platform.findings().any(|found| found.is_error() && found.path == "apps"));
 }

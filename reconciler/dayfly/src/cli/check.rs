@@ -59,7 +59,13 @@ impl Check {
         let snapshot = snapshot(context, self.rev.as_deref())?;
         let platform = Platform::load(&snapshot, None);
         let evaluation = Evaluator::default().evaluate(&Desired { tip: &platform, approved: None }, context.now());
-        let touched = self.base.as_deref().map(|base| touched(context, base, &snapshot, &platform)).transpose()?;
+        let before = self.base.as_deref().map(|base| commit(context, base)).transpose()?;
+        let changed = before.as_ref().map(|before| before.changed_paths(&snapshot));
+        let touched = changed.as_ref().map(|paths| touched(paths, &platform));
+        let unversioned = match (&before, &changed) {
+            (Some(before), Some(paths)) => platform.changed_without_version(&Platform::load(before, None), paths),
+            _ => Vec::new(),
+        };
         let counts = |app: Option<&AppName>| match (&touched, app) {
             (Some(touched), Some(app)) => touched.contains(app),
             _ => true,
@@ -68,6 +74,7 @@ impl Check {
             evaluation.instances.values().map(AsRef::as_ref).filter(|instance| counts(Some(&instance.app))).collect();
         let mut diagnostics: BTreeSet<&Diagnostic> = platform.findings().filter(|d| counts(d.app.as_ref())).collect();
         diagnostics.extend(evaluation.diagnostics.iter());
+        diagnostics.extend(&unversioned);
         diagnostics.extend(instances.iter().flat_map(|instance| instance.diagnostics()));
         let mut diagnostics: Vec<_> = diagnostics.into_iter().collect();
         diagnostics.sort_by(|a, b| (&a.path, a.position, &a.rule).cmp(&(&b.path, b.position, &b.rule)));
@@ -90,10 +97,7 @@ impl Check {
 pub fn snapshot(context: &Context, rev: Option<&str>) -> Result<Snapshot, Error> {
     let directory = &context.global.directory;
     match rev {
-        Some(rev) => {
-            let repository = Repository::open(directory)?;
-            Ok(repository.snapshot(repository.resolve(rev)?)?)
-        }
+        Some(rev) => commit(context, rev),
         None if directory.is_dir() => Ok(working_tree(directory)?),
         None => Err(Error::usage(
             format!("{}: no such folder", directory.display()),
@@ -102,16 +106,14 @@ pub fn snapshot(context: &Context, rev: Option<&str>) -> Result<Snapshot, Error>
     }
 }
 
-/// The apps whose own files, template, environment or policies differ from those of the base.
-fn touched(
-    context: &Context,
-    base: &str,
-    snapshot: &Snapshot,
-    platform: &Platform,
-) -> Result<BTreeSet<AppName>, Error> {
+/// The files of a commit.
+fn commit(context: &Context, rev: &str) -> Result<Snapshot, Error> {
     let repository = Repository::open(&context.global.directory)?;
-    let before = repository.snapshot(repository.resolve(base)?)?;
-    let paths = before.changed_paths(snapshot);
+    Ok(repository.snapshot(repository.resolve(rev)?)?)
+}
+
+/// The apps whose own files, template, environment or policies differ from those of the base.
+fn touched(paths: &[&str], platform: &Platform) -> BTreeSet<AppName> {
     let is_below = |folder: String| paths.iter().any(|path| path.starts_with(&folder));
     let is_touched = |name: &AppName| {
         let app = platform.apps.get(name).and_then(|item| item.loaded.as_ref().ok());
@@ -121,7 +123,7 @@ fn touched(
                 is_below(format!("catalog/{}/", app.template)) || is_below(format!("environments/{}/", app.tier))
             })
     };
-    Ok(platform.apps.keys().filter(|name| is_touched(name)).cloned().collect())
+    platform.apps.keys().filter(|name| is_touched(name)).cloned().collect()
 }
 
 fn item(instance: &Evaluated) -> Item<'_> {
@@ -140,13 +142,14 @@ fn item(instance: &Evaluated) -> Item<'_> {
 }
 
 fn summary(context: &Context, instances: &[&Evaluated], diagnostics: &[&Diagnostic]) {
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let found = report::grouped(diagnostics.iter().copied());
+    let errors = found.iter().filter(|(diagnostic, _)| diagnostic.is_error()).count();
     let admitted = instances.iter().filter(|instance| instance.admitted().is_some()).count();
     let text = format!(
         "{} checked: {admitted} admitted, {}, {}",
         report::count(instances.len(), "app"),
         report::count(errors, "error"),
-        report::count(diagnostics.len() - errors, "warning")
+        report::count(found.len() - errors, "warning")
     );
     let style = if errors > 0 { Style::Red } else { Style::Green };
     context.output.line(context.output.paint(style, &text));

@@ -27,7 +27,7 @@ pub enum Error {
     #[error("{}: no git repository", .0.display())]
     NotFound(PathBuf),
     /// The repository has no commit on its default branch.
-    #[error("{}: the branch {branch} has no commit", .path.display())]
+    #[error("{}: the branch {} has no commit", .path.display(), .branch.trim_start_matches("refs/heads/"))]
     Unborn {
         /// The repository.
         path: PathBuf,
@@ -118,5 +118,6 @@ impl Tip {
 
 /// Whether a path belongs to the platform.
 fn within(path: &str) -> bool {
-    FOLDERS.iter().any(|folder| path.starts_with(folder))
+    // A link in a folder's place has the folder's name.
+    FOLDERS.iter().any(|folder| path.starts_with(folder) || folder.strip_suffix('/') == Some(path))
 }
