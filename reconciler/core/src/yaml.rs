@@ -278,7 +278,7 @@ impl<'t, 'p> Reader<'t, 'p> {
             let key = self.key(event, &span)?;
             if map.contains_key(&key) {
                 let first = map.keys().position(|known| *known == key).unwrap_or_default();
-                let message = self.subject(&format!("{key} stands here again, first in line {}", lines[first]));
+                let message = self.subject_of(&key, &format!("stands here again, first in line {}", lines[first]));
                 return Err(YamlError::new("yaml/duplicate-key", here, message, "Keep one of the two."));
             }
             let outer = self.path.len();
@@ -329,6 +329,11 @@ impl<'t, 'p> Reader<'t, 'p> {
             self.subject(&format!("{text} without quotes is read as {read} by some programs, as text by others"));
         let help = format!("If it is text, put it in quotes: \"{text}\". If not, write {read}.");
         YamlError::new("yaml/retyped", here, message, help)
+    }
+
+    /// The message, with the path of a field inside before it.
+    fn subject_of(&self, key: &str, message: &str) -> String {
+        if self.path.is_empty() { format!("{key}: {message}") } else { format!("{}.{key}: {message}", self.path) }
     }
 
     /// The message, with the field's path before it where that is known.
@@ -456,7 +461,22 @@ fn syntax(error: &ScanError, text: &str, limits: Limits) -> YamlError {
             format!("`{open}` is opened and never closed"),
             "Add the closing bracket.",
         ),
-        other => YamlError::new("yaml/syntax", here, format!("the YAML cannot be read: {other}"), indent),
+        other => {
+            let said = other.to_string();
+            let (message, help) = if said.contains("trailing content after") {
+                (
+                    "the text goes on behind its closing quote".into(),
+                    "Put the whole text in double quotes: \"It's here\".",
+                )
+            } else if said.contains("mapping values are not allowed") {
+                let message =
+                    "a second `:` stands in this field, or its line is indented differently from those around it";
+                (message.into(), "Put a text that has a colon in quotes, or indent the line as the others are.")
+            } else {
+                (format!("the YAML cannot be read: {said}"), indent)
+            };
+            YamlError::new("yaml/syntax", here, message, help)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Suspension: an app is scaled to zero, or back, by a field of its manifest.
 
-use super::{Action, Proposal, branch, set_field, subject};
+use super::{Action, Proposal, branch, one_line, set_field, subject};
 use crate::diagnostic::Diagnostic;
 use crate::names::AppName;
 use crate::platform::Platform;
@@ -30,7 +30,11 @@ pub fn suspend(
         branch: branch(Action::Suspend, name, &app.tier),
         edits: vec![edit],
         title: format!("{name}: {verb} in {}", app.tier),
-        body: format!("{name} of {} is {state} after this. Nothing is deleted.\n\nReason: {reason}", app.owner),
+        body: format!(
+            "{name} of {} is {state} after this. Nothing is deleted.\n\nReason: {}",
+            app.owner,
+            one_line(reason)
+        ),
         labels: vec![],
         reason: reason.to_owned(),
     })

@@ -71,8 +71,7 @@ impl Checker {
                 let name = property.as_str().unwrap_or_default();
                 let message = "is required, and absent".to_owned();
                 let absent = report("required", &inner(name), message).at(spans.key(&field));
-                let purpose = description(&schema["properties"][name]).map(|text| format!(": {text}"));
-                found.push(absent.help(format!("Add the line `{name}: …`{}", purpose.unwrap_or_default())));
+                found.push(absent.help(line_to_add(name, &schema["properties"][name])));
             }
             kind => {
                 let (rule_of, message, help) = violation(kind, error.instance(), schema);
@@ -93,6 +92,9 @@ fn violation(kind: &Kind, value: &Value, schema: &Value) -> (&'static str, Strin
             ("type", fact, step)
         }
         Kind::Enum { options } => ("value", fact(kind, value), nearest(value, options)),
+        Kind::Constant { expected_value } => {
+            ("value", fact(kind, value), Some(format!("Write {} instead.", brief(expected_value))))
+        }
         Kind::UniqueItems => ("value", fact(kind, value), Some("Keep one of the two.".into())),
         kind => ("value", fact(kind, value), None),
     }
@@ -203,6 +205,18 @@ pub(crate) fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String 
 fn description(schema: &Value) -> Option<String> {
     let text = schema["description"].as_str().or_else(|| schema["title"].as_str())?;
     Some(text.replace('\n', " "))
+}
+
+/// The line that is absent: its value where only one is possible, else what it is for.
+fn line_to_add(name: &str, schema: &Value) -> String {
+    let only = schema["enum"].as_array().filter(|options| options.len() == 1).map(|options| &options[0]);
+    match schema.get("const").or(only).and_then(Value::as_str) {
+        Some(only) => format!("Add the line `{name}: {only}`."),
+        None => {
+            let purpose = description(schema).map(|text| format!(": {text}"));
+            format!("Add the line `{name}: …`{}", purpose.unwrap_or_default())
+        }
+    }
 }
 
 fn one_of(value: &Value, options: &[Value]) -> String {

@@ -25,6 +25,7 @@ use crate::yaml::{Place, Places};
 
 pub use app::App;
 pub use environment::Environment;
+pub(crate) use format::dns_label;
 pub use format::{duration_text, end_of_day};
 pub use template::Template;
 pub use waiver::Waiver;

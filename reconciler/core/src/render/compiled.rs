@@ -210,8 +210,17 @@ impl Compiled {
             // Several reports in one text: the first line says what, and names the file below.
             kind => {
                 let text = kind.to_string();
-                let line = text.lines().next().unwrap_or_default();
-                Diagnostic::error("render/tera", path, line.trim_start_matches("error: "))
+                let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                match line.strip_prefix("Unknown template ") {
+                    Some(name) => {
+                        let message = format!("{name} is included, and no such file is in the folder");
+                        let found = Diagnostic::error("render/include", path, message);
+                        found.help("Name a file of this folder, such as {% include \"_labels.yaml\" %}.")
+                    }
+                    None => {
+                        Diagnostic::error("render/tera", path, line).help("Correct the template; its language is Tera.")
+                    }
+                }
             }
         }
     }

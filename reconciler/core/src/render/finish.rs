@@ -6,7 +6,7 @@ use super::compiled::File;
 use crate::diagnostic::Diagnostic;
 use crate::kinds::{self, Kind};
 use crate::object::Object;
-use crate::platform::{Environment, Instance};
+use crate::platform::{Environment, Instance, dns_label};
 
 /// Whose file rendered it, and so what it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,7 @@ impl Home {
 pub fn object(mut value: Value, home: &Home, from: From, file: &File) -> Result<Object, Diagnostic> {
     let kind = known_kind(&value, from, file)?;
     place(&mut value, kind, home, file)?;
+    named(&value, kind, file)?;
     mark(&mut value["metadata"], &home.labels, &home.annotations);
     if let Some(template) = pod_template(&mut value, kind.kind) {
         // A Job's pods cannot change later: only what never changes stands on them.
@@ -83,6 +84,18 @@ pub fn object(mut value: Value, home: &Home, from: From, file: &File) -> Result<
         let found = Diagnostic::error("render/object", &file.path, fault).at(file.line("metadata:"));
         found.help("Every object needs apiVersion, kind and metadata.name.")
     })
+}
+
+/// Refuses a name that no API server takes: an RFC 1123 subdomain is needed, but for roles. An absent one is told later.
+fn named(value: &Value, kind: &Kind, file: &File) -> Result<(), Diagnostic> {
+    let name = value["metadata"]["name"].as_str().unwrap_or_default();
+    let legal = name.len() <= 253 && name.split('.').all(dns_label);
+    if legal || name.is_empty() || kind.group == "rbac.authorization.k8s.io" {
+        return Ok(());
+    }
+    let message = format!("{name:?} is no name for a {}", kind.kind);
+    let found = Diagnostic::error("render/name", &file.path, message).at(file.line("name:"));
+    Err(found.help("Names are lower case letters, digits, '-' and '.'; the first and last are a letter or a digit."))
 }
 
 /// The pod template of a workload.

@@ -24,6 +24,9 @@ impl Init {
     /// Writes the files and commits them.
     pub fn run(self, context: &Context) -> Exit {
         let directory = &self.directory;
+        if directory.is_file() {
+            return Err(Error::usage(format!("{}: is a file", directory.display()), "name a new folder"));
+        }
         let is_taken = fs::read_dir(directory).is_ok_and(|mut items| items.next().is_some());
         if is_taken {
             return Err(Error::usage(

@@ -34,7 +34,7 @@ use crate::reconcile::Reconciler;
 
 /// Short-lived internal apps from one git repository.
 #[derive(Parser)]
-#[command(name = "dayfly", version, about, max_term_width = 120, propagate_version = true)]
+#[command(name = "dayfly", bin_name = "dayfly", version, about, max_term_width = 120, propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -58,7 +58,7 @@ pub struct Global {
     #[arg(long, value_name = "FILE", global = true)]
     pub ledger_key: Option<PathBuf>,
     /// The moment to take as now, in RFC 3339 [default: the clock]
-    #[arg(long, value_name = "TIME", global = true)]
+    #[arg(long, value_name = "TIME", global = true, value_parser = moment)]
     pub now: Option<Timestamp>,
     /// The form of the result
     #[arg(short, long, value_enum, default_value_t, global = true)]
@@ -155,9 +155,14 @@ impl Context {
     }
 }
 
+fn moment(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a time such as 2026-12-24T18:00:00Z"))
+}
+
 /// A name given on the command line.
 fn usage_name<N: FromStr<Err = NameError>>(text: &str) -> Result<N, Error> {
-    text.parse().map_err(|e| Error::usage(format!("{text:?} {e}"), "names are lower case letters, digits and '-'"))
+    text.parse()
+        .map_err(|e| Error::usage(format!("the name {text:?} {e}"), "names are lower case letters, digits and '-'"))
 }
 
 fn app_names(names: &[String]) -> Result<BTreeSet<AppName>, Error> {
