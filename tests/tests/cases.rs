@@ -185,6 +185,7 @@ fn perform(environment: &TestEnvironment, line: &str) -> Output {
     let output = match words.as_slice() {
         ["dayfly", arguments @ ..] => environment.dayfly(arguments),
         ["show", revision] => said(show(&environment.repository(), revision)),
+        ["cat", path] if !environment.platform().join(path).exists() => said("nothing\n".into()),
         ["cat", path] => said(environment.read(path)),
         ["list", path] => said(list(&environment.platform().join(path))),
         _ => panic!("cmd: {line:?} is no command: dayfly, show, cat, list"),
@@ -195,11 +196,11 @@ fn perform(environment: &TestEnvironment, line: &str) -> Output {
     Output { stdout: mask(matching.collect()), stderr: mask(output.stderr), ..output }
 }
 
-/// The words of a line, as a shell splits it; quotes keep spaces.
+/// The words of a line, as a shell splits it; quotes keep spaces, and `\n` is a new line.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
-    for c in line.chars() {
+    for c in line.replace("\\n", "\n").chars() {
         match (c, quote) {
             (c, Some(open)) if c == open => quote = None,
             ('"' | '\'', None) => quote = Some(c),
@@ -213,7 +214,9 @@ fn words(line: &str) -> Vec<String> {
 
 /// A commit's author, time, message and changes.
 fn show(git: &Repository, revision: &str) -> String {
-    let commit = git.revparse_single(revision).unwrap().peel_to_commit().unwrap();
+    let Ok(commit) = git.revparse_single(revision).and_then(|found| found.peel_to_commit()) else {
+        return "nothing\n".into();
+    };
     let before = commit.parent(0).ok().map(|parent| parent.tree().unwrap());
     let after = commit.tree().unwrap();
     let mut options = git2::DiffOptions::new();
