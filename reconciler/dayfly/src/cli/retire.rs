@@ -27,7 +27,9 @@ impl Retire {
         let Some(name) = &self.app else { return confirm(context) };
         let (repository, snapshot, platform) = proposed::tip(context)?;
         let app = render::known_app(&platform, name)?;
-        match retire::retire(&platform, &app, &self.reason) {
+        // One line: it stands in a commit's message, among lines that mean something.
+        let reason = self.reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        match retire::retire(&platform, &app, &reason) {
             Ok(proposal) => proposed::carry(context, &repository, &snapshot, &proposal),
             Err(diagnostic) => proposed::refuse(context, &diagnostic),
         }
