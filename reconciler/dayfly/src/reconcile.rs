@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::digest::{Digest, Revision};
 use dayfly_core::evaluate::Evaluated;
-use dayfly_core::inventory::{Inventory, InventoryError, LastPass, Scope};
+use dayfly_core::inventory::{Inventory, LastPass, Scope};
 use dayfly_core::ledger::Verifier;
 use dayfly_core::names::{AppName, InstanceKey, TierName};
 use dayfly_core::observed::Observed;
@@ -31,14 +31,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::calls::Calls;
-use crate::cluster::{Cluster, Limits};
+use crate::cluster::{Cluster, ClusterError, Limits};
 use crate::clusters::{self, Clusters};
 use crate::error::Error;
 use crate::git::Repository;
 use crate::source::{Source, View};
 
 pub use preview::{Preview, PreviewedChange};
-use report::{stay, trouble};
+use report::{stay, trouble, troubles, unreadable};
 use retire::Memory;
 
 /// How many instances are worked on at once; the cluster's own limiter decides how many calls run.
@@ -153,9 +153,10 @@ pub struct Reconciler {
     tiers: BTreeMap<TierName, Cluster>,
     /// The clusters where nothing really runs.
     simulated: BTreeSet<String>,
-    /// Inventories that cannot be read: nothing of theirs is touched.
-    corrupt: BTreeMap<String, InventoryError>,
-    /// Inventories that somebody else wrote meanwhile.
+    /// Why there is no cluster for a tier.
+    away: BTreeMap<TierName, Diagnostic>,
+    /// Scopes whose inventory has to be read again, since somebody else wrote it or it cannot be read. Until it was, nothing
+    /// of theirs is touched.
     stale: BTreeSet<Scope>,
     /// What the last plan of each scope left alone.
     notes: BTreeMap<Scope, Vec<Note>>,
@@ -223,7 +224,7 @@ impl Reconciler {
             settled_shared: BTreeMap::new(),
             tiers: BTreeMap::new(),
             simulated: BTreeSet::new(),
-            corrupt: BTreeMap::new(),
+            away: BTreeMap::new(),
             stale: BTreeSet::new(),
             notes: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -279,7 +280,7 @@ impl Reconciler {
         let mut pass = Pass::new(&view, now);
         self.observe(&view, &mut pass).await?;
         let all = self.scopes(&view);
-        self.plan(&view, all, now, &mut pass).await;
+        self.plan(&view, all, now, &mut pass);
         let removals = self.removals(&view, now);
         self.report(&view, &removals, now, &mut pass);
         Ok(pass.items)
@@ -293,7 +294,7 @@ impl Reconciler {
         self.observe(&view, &mut pass).await?;
         let all = self.scopes(&view);
         let mut plans: Vec<_> =
-            self.plan(&view, all, now, &mut pass).await.into_iter().map(|work| (work.cluster, work.plan)).collect();
+            self.plan(&view, all, now, &mut pass).into_iter().map(|work| (work.cluster, work.plan)).collect();
         let removals = self.removals(&view, now);
         plans.extend(self.removal_work(&removals, &view).into_iter().map(|work| (work.cluster, work.plan)));
         pass.diagnostics.extend(removals.stays.iter().map(stay));
@@ -319,7 +320,7 @@ impl Reconciler {
             .into_iter()
             .filter(|scope| touched.contains(scope) || !self.is_settled(scope, &view))
             .collect();
-        let work = self.plan(&view, due, now, &mut pass).await;
+        let work = self.plan(&view, due, now, &mut pass);
         self.carry_out(work, &view, limits, &mut pass).await;
         let removals = self.removals(&view, now);
         let work = self.removal_work(&removals, &view);
@@ -337,40 +338,69 @@ impl Reconciler {
     /// Connects to the clusters of all environments, waits for a first look at them, and reads their inventories once.
     async fn observe(&mut self, view: &View, pass: &mut Pass) -> Result<(), Error> {
         self.tiers.clear();
+        self.away.clear();
         for (tier, item) in &view.platform.environments {
             let Some(environment) = item.get() else { continue };
             match self.clusters.of(&environment.cluster).await {
                 Ok(cluster) => drop(self.tiers.insert(tier.clone(), cluster)),
-                Err(error) => pass.diagnostics.push(trouble(&error)),
+                Err(error) => {
+                    pass.diagnostics.push(trouble(&error));
+                    self.away.insert(tier.clone(), trouble(&error));
+                }
             }
         }
         let mut clusters: Vec<Cluster> = self.clusters.connected().cloned().collect();
         clusters.retain(|cluster| self.tiers.values().any(|used| used.name() == cluster.name()));
         for cluster in clusters {
-            pass.diagnostics.extend(cluster.ready().await.iter().map(trouble));
-            if self.read.contains(cluster.name()) {
-                continue;
+            let mut errors = cluster.ready().await;
+            if let Err(error) = self.read_inventories(&cluster, pass).await {
+                // What runs there is unknown, so nothing is done there.
+                let lost = self.tiers.extract_if(.., |_, used| used.name() == cluster.name());
+                self.away.extend(lost.map(|(tier, _)| (tier, trouble(&error))));
+                errors.push(error);
             }
-            let (inventories, broken) = match cluster.inventories().await {
-                Ok(read) => read,
-                Err(error) => {
-                    // What runs there is unknown, so nothing is done there.
-                    self.tiers.retain(|_, used| used.name() != cluster.name());
-                    pass.diagnostics.push(trouble(&error));
-                    continue;
-                }
-            };
-            self.corrupt.extend(broken.into_iter().map(|error| (error.name.clone(), error)));
-            self.inventories.extend(inventories.into_iter().map(|inventory| (inventory.scope().clone(), inventory)));
-            if cluster.is_simulated().await {
-                self.simulated.insert(cluster.name().to_owned());
-            }
-            self.read.insert(cluster.name().to_owned());
+            pass.diagnostics.extend(troubles(&errors));
         }
-        pass.diagnostics.extend(self.corrupt.values().map(|error| {
-            Diagnostic::error("cluster/inventory", error.name.clone(), error.to_string()).help(error.help())
-        }));
+        self.refresh(pass).await;
         self.refuse_rewritten(view)
+    }
+
+    /// Reads all inventories of a cluster, once.
+    async fn read_inventories(&mut self, cluster: &Cluster, pass: &mut Pass) -> Result<(), ClusterError> {
+        if self.read.contains(cluster.name()) {
+            return Ok(());
+        }
+        let (inventories, broken) = cluster.inventories().await?;
+        for error in broken {
+            match error.name.parse::<Scope>() {
+                Ok(scope) if self.tiers.contains_key(scope.tier()) => drop(self.stale.insert(scope)),
+                _ => pass.diagnostics.push(unreadable(&error)),
+            }
+        }
+        self.inventories.extend(inventories.into_iter().map(|inventory| (inventory.scope().clone(), inventory)));
+        if cluster.is_simulated().await {
+            self.simulated.insert(cluster.name().to_owned());
+        }
+        self.read.insert(cluster.name().to_owned());
+        Ok(())
+    }
+
+    /// Reads again what somebody else wrote. What cannot be read is not absent: nothing of it is changed or deleted.
+    async fn refresh(&mut self, pass: &mut Pass) {
+        for scope in self.stale.clone() {
+            let is_wanted = self.only.is_empty() || scope.app().is_some_and(|app| self.only.contains(app));
+            let Some(cluster) = self.tiers.get(scope.tier()).filter(|_| is_wanted) else { continue };
+            match cluster.inventory(&scope).await {
+                Ok(inventory) => {
+                    self.stale.remove(&scope);
+                    self.inventories.insert(scope, inventory);
+                }
+                Err(error) => {
+                    self.inventories.remove(&scope);
+                    pass.fail(&scope, &error);
+                }
+            }
+        }
     }
 
     /// Pauses where commits that run are in no history any more: somebody rewrote it, or this is another repository.
@@ -421,25 +451,17 @@ impl Reconciler {
     }
 
     /// Plans these scopes; what has nothing to do is settled at once.
-    async fn plan(&mut self, view: &View, due: BTreeSet<Scope>, now: Timestamp, pass: &mut Pass) -> Vec<Work> {
+    fn plan(&mut self, view: &View, due: BTreeSet<Scope>, now: Timestamp, pass: &mut Pass) -> Vec<Work> {
         let mut work = Vec::new();
         for scope in due {
-            let Some(cluster) = self.tiers.get(scope.tier()).cloned() else { continue };
-            if self.corrupt.contains_key(&scope.to_string()) {
+            if self.away.contains_key(scope.tier()) {
+                pass.unfinished.insert(scope);
                 continue;
             }
+            let Some(cluster) = self.tiers.get(scope.tier()).filter(|_| !self.stale.contains(&scope)).cloned() else {
+                continue;
+            };
             let Some(target) = self.target(view, &scope, now, pass) else { continue };
-            if self.stale.contains(&scope) {
-                match cluster.inventory(&scope).await {
-                    Ok(inventory) => {
-                        drop((self.stale.remove(&scope), self.inventories.insert(scope.clone(), inventory)))
-                    }
-                    Err(error) => {
-                        pass.fail(&scope, &error);
-                        continue;
-                    }
-                }
-            }
             let inventory = self.inventories.get(&scope).cloned().unwrap_or_else(|| Inventory::new(scope.clone()));
             let (plan, last) = (target.plan(&inventory, &cluster.observed()), target.last);
             match plan.notes() {
@@ -495,6 +517,14 @@ impl Reconciler {
         }
     }
 
+    /// The next pass looks at it again, whatever made this one look.
+    fn unsettle(&mut self, scope: &Scope) {
+        match scope {
+            Scope::Instance(key) => drop(self.settled.remove(key)),
+            Scope::Shared(tier) => drop(self.settled_shared.remove(tier)),
+        }
+    }
+
     /// Carries out plans, many at once, and takes up what came of them.
     async fn carry_out(&mut self, work: Vec<Work>, view: &View, limits: Limits, pass: &mut Pass) {
         let carried = stream::iter(work).map(|mut work| async move {
@@ -519,6 +549,7 @@ impl Reconciler {
             if changes.complete {
                 self.settle(&scope, view);
             } else {
+                self.unsettle(&scope);
                 pass.unfinished.insert(scope);
             }
         }

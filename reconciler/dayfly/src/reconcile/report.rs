@@ -6,10 +6,10 @@ use std::time::Duration;
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::evaluate::{Evaluated, Held, Verdict};
 use dayfly_core::health::Health;
-use dayfly_core::inventory::{Inventory, Scope};
+use dayfly_core::inventory::{Inventory, InventoryError, Scope};
 use dayfly_core::object::ObjectKey;
 use dayfly_core::observed::Seen;
-use dayfly_core::plan::{Action, Note};
+use dayfly_core::plan::{self, Action, Note};
 use dayfly_core::removal::{Removals, Stay};
 use dayfly_core::status::{Phase, Status};
 use jiff::Timestamp;
@@ -42,6 +42,7 @@ impl Pass {
     pub(super) fn take(&mut self, changes: &ChangeSet) {
         self.changes.extend(changes.changes.iter().map(|done| changed(&changes.scope, done.action, &done.key)));
         self.diagnostics.extend(changes.failures.iter().map(|failure| about(trouble(&failure.error), &changes.scope)));
+        self.diagnostics.extend(changes.unhealthy.iter().filter_map(hangs).map(|found| about(found, &changes.scope)));
     }
 
     /// Takes up that a scope could not even be planned.
@@ -61,6 +62,33 @@ pub(super) fn changed(scope: &Scope, action: Action, key: &ObjectKey) -> Changed
 pub(super) fn trouble(error: &ClusterError) -> Diagnostic {
     let place = format!("{}: {}", error.cluster, error.subject);
     Diagnostic::error(&format!("cluster/{}", error.reason()), place, error.fact.to_string()).help(error.help())
+}
+
+/// The errors of a cluster's kinds: what befalls many of them alike is told once.
+pub(super) fn troubles(errors: &[ClusterError]) -> Vec<Diagnostic> {
+    let mut told: Vec<(&ClusterError, usize)> = Vec::new();
+    for error in errors {
+        match told.iter_mut().find(|(first, _)| first.fact == error.fact) {
+            Some((_, others)) => *others += 1,
+            None => told.push((error, 0)),
+        }
+    }
+    let tell = |(error, others): (&ClusterError, usize)| match others {
+        0 => trouble(error),
+        _ => trouble(&ClusterError { subject: format!("{} and {others} more", error.subject), ..error.clone() }),
+    };
+    told.into_iter().map(tell).collect()
+}
+
+/// An inventory of nothing that git knows, and that cannot be read.
+pub(super) fn unreadable(error: &InventoryError) -> Diagnostic {
+    Diagnostic::error("cluster/inventory", error.name.clone(), error.to_string()).help(error.help())
+}
+
+/// An object whose deletion was asked for and does not end, in the words that the next plan has for it.
+fn hangs((key, health): &(ObjectKey, Health)) -> Option<Diagnostic> {
+    let Health::Terminating(why) = health else { return None };
+    Some(noted(&Note { key: key.clone(), held: plan::Held::Terminating(why.to_string()) }))
 }
 
 /// An object that a plan leaves as it is, as a finding.
@@ -187,10 +215,12 @@ impl Reconciler {
             .diagnostics
             .iter()
             .find(|d| d.app.as_ref() == Some(&evaluated.app) && d.rule.starts_with("cluster/") && d.is_error());
+        let away = scope.and_then(|scope| self.away.get(scope.tier()));
         match (problem, failure, health) {
             (Some(note), _, _) => (Phase::Stalled, note.to_string()),
             (_, _, Some(Health::Failed(why))) => (Phase::Stalled, why.to_string()),
             (_, Some(failure), _) => (Phase::Stalled, failure.to_string()),
+            (_, _, None) if let Some(why) = away => (Phase::Stalled, why.to_string()),
             (_, _, None) => (Phase::Reconciling, "is not there yet".into()),
             (_, _, Some(Health::Progressing(why) | Health::Terminating(why))) => (Phase::Reconciling, why.to_string()),
             _ if unfinished => (Phase::Reconciling, String::new()),
