@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use dayfly::calls::Calls;
@@ -29,7 +30,8 @@ pub const BEGINNING: &str = "2026-03-02T09:00:00Z";
 /// A platform with its cluster, in a folder that goes with it.
 pub struct World {
     home: Home,
-    server: Handle,
+    server: Option<Handle>,
+    address: SocketAddr,
     signer: Signer,
     now: Timestamp,
     _folder: tempfile::TempDir,
@@ -70,7 +72,8 @@ impl World {
             kubeconfig.contexts.push(context);
         }
         fs::write(home.kubeconfig(), serde_yaml::to_string(&kubeconfig).unwrap()).unwrap();
-        let world = Self { home, server, signer, now, _folder: folder };
+        let address = server.addr();
+        let world = Self { home, server: Some(server), address, signer, now, _folder: folder };
         world.approve();
         world
     }
@@ -99,7 +102,18 @@ impl World {
 
     /// The API server.
     pub fn server(&self) -> &Handle {
-        &self.server
+        self.server.as_ref().expect("the API server runs")
+    }
+
+    /// Takes the API server away.
+    pub async fn server_stops(&mut self) {
+        self.server.take().expect("the API server runs").shutdown().await;
+    }
+
+    /// Brings the API server back where it was, with what it had.
+    pub async fn server_starts(&mut self) {
+        let config = Config { addr: self.address, ..Config::new(self.home.state().join("kubernetes")) };
+        self.server = Some(ApiServer::start(config).await.unwrap());
     }
 
     /// Where things stand.
