@@ -258,3 +258,73 @@ async fn a_merge_that_makes_the_platform_s_line_the_second_parent_is_no_rewrite(
     assert_eq!((pass.writes, pass.changes.len()), (0, 0));
     assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_nobody_can_read_stops_nobody() {
+    let world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    let git = git2::Repository::open(world.repository().path()).unwrap();
+    let tip = world.tip();
+    let tree = |id: git2::Oid| git.find_commit(id).unwrap().tree().unwrap();
+    let before = tree(git2::Oid::from_bytes(tip.as_bytes()).unwrap());
+    // A submodule where a manifest belongs, of a commit that is nowhere, by an author who is nobody; and its removal.
+    let mut app = git.treebuilder(None).unwrap();
+    app.insert("app.yaml", git2::Oid::from_bytes(&[7; 20]).unwrap(), 0o160000).unwrap();
+    let app = app.write().unwrap();
+    let mut folder = git.treebuilder(Some(&git.find_tree(before.get_name("apps").unwrap().id()).unwrap())).unwrap();
+    folder.insert("strange", app, 0o040000).unwrap();
+    let mut root = git.treebuilder(Some(&before)).unwrap();
+    root.insert("apps", folder.write().unwrap(), 0o040000).unwrap();
+    let push = |tree: git2::Oid, parent: String| {
+        let text = format!("tree {tree}\nparent {parent}\nauthor nobody\ncommitter nobody\n\nstrange\n");
+        let commit = git.odb().unwrap().write(git2::ObjectType::Commit, text.as_bytes()).unwrap();
+        git.reference(&world.repository().tip().unwrap().branch, commit, true, "push").unwrap();
+        commit.to_string()
+    };
+    let strange = push(root.write().unwrap(), tip.to_string());
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!((item(&pass, "strange").phase, pass.changes.len()), (Phase::Stalled, 0));
+    push(before.id(), strange);
+    assert_eq!(reconciler.pass(world.now()).await.unwrap().diagnostics, []);
+    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().diagnostics, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retirement_that_cannot_be_written_stops_nobody() {
+    let mut world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    let git = git2::Repository::open(world.repository().path()).unwrap();
+    let tip = git2::Oid::from_bytes(world.tip().as_bytes()).unwrap();
+    git.reference("refs/heads/dayfly/retire/_expired", tip, false, "in the way").unwrap();
+    world.days_pass(60);
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert!(pass.diagnostics.iter().any(|found| found.rule == "retire/waits"), "{:#?}", pass.diagnostics);
+    assert!(!pass.retired.is_empty(), "the sandbox's apps go");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_moves_leaves_its_old_tier_only_when_it_is_healthy_in_the_new_one() {
+    let world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    let deployment = "catalog/simple-survey/v1/resources/deployment.yaml";
+    let sound = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n";
+    let broken = format!("{sound}  annotations: {{local.dayfly.dev/fail: ImagePullBackOff}}\n");
+    world.edit(deployment, sound, &broken);
+    world.commit(&[("catalog/simple-survey/v1/resources/ingress.yaml", None)]);
+    world.edit("apps/quarterly-feedback/app.yaml", "tier: sandbox", "tier: pilot");
+    world.approve();
+    for _ in 0..3 {
+        let pass = reconciler.watch_pass(world.now()).await.unwrap();
+        assert!(pass.diagnostics.iter().any(|found| found.rule == "remove/stays"), "{:#?}", pass.diagnostics);
+    }
+    assert!(world.has_namespace("quarterly-feedback-pilot").await);
+    assert!(world.has_namespace("quarterly-feedback-sandbox").await);
+
+    world.edit(deployment, &broken, sound);
+    world.approve();
+    reconciler.pass(world.now()).await.unwrap();
+    assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
+}

@@ -120,22 +120,27 @@ pub fn instance(template: Template, environment: Environment, parameters: Value)
 
 /// The platform that ships with the program.
 pub fn shipped() -> Platform {
+    Platform::load(&Snapshot::from_texts(shipped_files()), None)
+}
+
+/// The files of that platform.
+pub fn shipped_files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = Vec::new();
     for folder in ["apps", "catalog", "environments", "policies"] {
         collect(&root, &root.join(folder), &mut files);
     }
-    Platform::load(&Snapshot::new(None, files), None)
+    files
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, Entry)>) {
+fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(root, &path, files);
         } else {
             let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            files.push((name, Entry::file(std::fs::read(path).unwrap())));
+            files.push((name, std::fs::read_to_string(path).unwrap()));
         }
     }
 }

@@ -119,7 +119,7 @@ impl PolicySet {
         run::compile(sources).map_err(Into::into)
     }
 
-    /// Judges an instance and what it was rendered to. Policies may read `now` as a date; waivers end at a moment.
+    /// Judges an instance and what it was rendered to. Policies see no clock; only waivers depend on `now`, as they end.
     pub fn decide<'a>(
         &self,
         instance: &Instance,
@@ -129,7 +129,7 @@ impl PolicySet {
         now: Timestamp,
     ) -> Decision {
         let mut found = input::malformed(&manifests);
-        let input = input::of(instance, &manifests, cost, now);
+        let input = input::of(instance, &manifests, cost);
         found.extend(run::execute(self, input));
         let waivers: Vec<_> = waivers.into_iter().collect();
         let (mut violations, mut warnings) = (Vec::new(), Vec::new());

@@ -2,7 +2,8 @@
 //!
 //! An instance that has an inventory is removed when the app's folder existed in the default branch's history and the tip
 //! has it no more, or when the tip moved the app to another tier and it runs there. Everything else keeps it: a folder that
-//! cannot be read, a history that was rewritten, an `apps/` that is empty all of a sudden, a surprise above the budget.
+//! cannot be read, a history that was rewritten, an `apps/` that is empty all of a sudden, a surprise above the budget. A
+//! surprise is whatever nobody announced by an expiry, a change of tier included.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use crate::digest::Revision;
 use crate::history::History;
 use crate::inventory::{Inventory, Scope};
 use crate::names::{InstanceKey, TierName};
-use crate::platform::Platform;
+use crate::platform::{Environment, Platform};
 
 /// What the decision depends on.
 pub struct Facts<'a> {
@@ -60,8 +61,10 @@ pub fn removals(facts: &Facts<'_>) -> Removals {
         match fate(facts, inventory, key) {
             Fate::Keep => {}
             Fate::Stay(why, help) => removals.stays.push(Stay { scope: inventory.scope().clone(), why, help }),
-            Fate::Announced => removals.remove.push(inventory.scope().clone()),
-            Fate::Surprise => surprises.entry(&key.tier).or_default().push(inventory.scope()),
+            Fate::Announced if environment(facts, &key.tier).is_some() => {
+                removals.remove.push(inventory.scope().clone());
+            }
+            Fate::Announced | Fate::Surprise => surprises.entry(&key.tier).or_default().push(inventory.scope()),
         }
     }
     for (tier, scopes) in surprises {
@@ -92,12 +95,18 @@ fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
         let moved = InstanceKey { app: key.app.clone(), tier: app.tier.clone() };
         return match moved == *key {
             true => Fate::Keep,
-            false if facts.settled.contains(&moved) => Fate::Announced,
+            false if facts.settled.contains(&moved) => Fate::Surprise,
             false => Fate::Stay(
                 format!("{} moves to {} and goes on running in {} until it runs there", key.app, moved.tier, key.tier),
                 format!("`dayfly status {}` tells what {} waits for", key.app, moved.tier),
             ),
         };
+    }
+    if let Some(folder) = facts.platform.misnamed.get(&key.app) {
+        return Fate::Stay(
+            format!("apps/{folder} has no legal name, and stands where {} stood, which goes on running", key.app),
+            format!("name the folder apps/{} again", key.app),
+        );
     }
     if facts.history.life(&key.app, facts.now).is_none() {
         return Fate::Stay(
@@ -120,23 +129,128 @@ fn is_confirmed(facts: &Facts<'_>) -> bool {
     facts.confirmed.is_some() && facts.confirmed == facts.history.tip()
 }
 
+fn environment<'a>(facts: &Facts<'a>, tier: &TierName) -> Option<&'a Environment> {
+    facts.platform.environments.get(tier).and_then(|item| item.get()).map(|environment| &**environment)
+}
+
 fn over_budget(facts: &Facts<'_>, tier: &TierName, removals: usize) -> Option<(String, String)> {
-    if is_confirmed(facts) {
-        return None;
-    }
-    let Some(environment) = facts.platform.environments.get(tier).and_then(|item| item.get()) else {
+    let Some(environment) = environment(facts, tier) else {
         return Some((
             format!("environments/{tier} cannot be read, so nothing is deleted from {tier}"),
             format!("mend or restore environments/{tier}/environment.yaml"),
         ));
     };
+    if is_confirmed(facts) {
+        return None;
+    }
     let total = facts
         .inventories
         .iter()
         .filter(|inventory| matches!(inventory.scope(), Scope::Instance(key) if key.tier == *tier));
     let over = budget::check(&environment.retire, removals, total.count()).err()?;
     Some((
-        format!("{removals} apps of {tier} are no longer in git, and {over}; nothing was deleted"),
+        format!("git has {removals} apps in {tier} no longer, and {over}; nothing was deleted"),
         "look whether they are all meant to go, then confirm it: dayfly retire --confirm".into(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{AppChange, AppFacts, CommitFacts};
+    use crate::inventory::LastPass;
+    use crate::snapshot::Snapshot;
+
+    const NOW: &str = "2026-03-02T09:00:00Z";
+
+    /// The sandbox and the pilot of the platform that ships, the first with a budget of two, and these apps.
+    fn platform(apps: &[(&str, &str)]) -> Platform {
+        let shipped = crate::fixtures::shipped_files();
+        let kept = shipped.into_iter().filter(|(path, _)| !path.starts_with("apps/") && !path.contains("production/"));
+        let budget = |text: &str| text.replace("maxApps: 25", "maxApps: 2");
+        let apps = apps.iter().map(|(folder, tier)| {
+            let yaml = "apiVersion: dayfly.dev/v1\nkind: App\nmetadata: {name: NAME}\nspec:\n  template: simple-survey/v1\n  \
+                        tier: TIER\n  ttl: 1d\n  costCenter: CC-1\n  owner: maya@example.com\n  team: people\n";
+            (format!("apps/{folder}/app.yaml"), yaml.replace("NAME", folder).replace("TIER", tier))
+        });
+        Platform::load(&Snapshot::from_texts(kept.map(|(path, text)| (path, budget(&text))).chain(apps)), None)
+    }
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|number| format!("app-{number}")).collect()
+    }
+
+    /// A history in which these apps were in the sandbox.
+    fn history(apps: &[String]) -> History {
+        let facts = || AppFacts { tier: Some("sandbox".into()), ..AppFacts::default() };
+        let change = |app: &String| AppChange { app: app.parse().unwrap(), before: None, after: Some(facts()) };
+        let mut history = History::default();
+        let time = "2026-01-01T00:00:00Z".parse().unwrap();
+        let (author, message, changes) = (String::new(), String::new(), apps.iter().map(change).collect());
+        let commit = CommitFacts { revision: [1; 20].into(), time, author, message, changes };
+        history.push(&commit, NOW.parse().unwrap());
+        history
+    }
+
+    fn inventories(apps: &[String], tier: &str, expires: Option<&str>) -> Vec<Inventory> {
+        let of = |app: &String| {
+            let mut inventory = Inventory::new(format!("{app}.{tier}").parse().unwrap());
+            inventory.passed(LastPass { expires: expires.map(str::to_owned), ..LastPass::default() });
+            inventory
+        };
+        apps.iter().map(of).collect()
+    }
+
+    fn decide(platform: &Platform, known: &[String], inventories: &[Inventory], settled: &[&str]) -> Removals {
+        removals(&Facts {
+            platform,
+            history: &history(known),
+            inventories: inventories.iter().collect(),
+            settled: &settled.iter().map(|key| key.parse().unwrap()).collect(),
+            confirmed: None,
+            now: NOW.parse().unwrap(),
+        })
+    }
+
+    #[test]
+    fn what_git_deleted_goes_within_the_budget_and_what_was_announced_goes_beyond_it() {
+        let (platform, apps) = (platform(&[("other", "sandbox")]), names(3));
+        assert_eq!(decide(&platform, &apps, &inventories(&apps[..2], "sandbox", None), &[]).remove.len(), 2);
+        let over = decide(&platform, &apps, &inventories(&apps, "sandbox", None), &[]);
+        assert_eq!((over.remove.len(), over.stays.len()), (0, 3));
+        let past = inventories(&apps, "sandbox", Some("2026-03-01T00:00:00Z"));
+        assert_eq!(decide(&platform, &apps, &past, &[]).remove.len(), 3);
+    }
+
+    #[test]
+    fn a_change_of_tier_counts_against_the_budget_and_waits_until_the_app_runs_there() {
+        let apps = names(3);
+        let moved: Vec<_> = apps.iter().map(|app| (app.as_str(), "pilot")).collect();
+        let there: Vec<_> = apps.iter().map(|app| format!("{app}.pilot")).collect();
+        let there: Vec<_> = there.iter().map(String::as_str).collect();
+        let inventories = inventories(&apps, "sandbox", None);
+        let all = decide(&platform(&moved), &apps, &inventories, &there);
+        assert_eq!((all.remove.len(), all.stays.len()), (0, 3), "three are more than the two that may go at once");
+        let two = decide(&platform(&moved), &apps, &inventories[..2], &there);
+        assert_eq!(two.remove.len(), 2);
+        let none = decide(&platform(&moved), &apps, &inventories[..2], &[]);
+        assert_eq!((none.remove.len(), none.stays.len()), (0, 2));
+    }
+
+    #[test]
+    fn a_folder_that_was_given_an_illegal_name_is_no_deletion() {
+        let apps = names(1);
+        let decided = decide(&platform(&[("App-0", "sandbox")]), &apps, &inventories(&apps, "sandbox", None), &[]);
+        assert_eq!(decided.remove, []);
+        assert!(decided.stays[0].why.starts_with("apps/App-0 has no legal name"), "{:?}", decided.stays);
+    }
+
+    #[test]
+    fn nothing_is_deleted_from_a_tier_that_is_no_more_and_nothing_that_history_does_not_know() {
+        let (platform, apps) = (platform(&[("other", "sandbox")]), names(1));
+        let lost = decide(&platform, &apps, &inventories(&apps, "production", Some("2026-03-01T00:00:00Z")), &[]);
+        assert_eq!((lost.remove.len(), lost.stays.len()), (0, 1));
+        let unknown = decide(&platform, &[], &inventories(&apps, "sandbox", None), &[]);
+        assert_eq!((unknown.remove.len(), unknown.stays.len()), (0, 1));
+    }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::digest::{Digest, Revision};
 use dayfly_core::evaluate::Evaluated;
+use dayfly_core::health::Health;
 use dayfly_core::inventory::{Inventory, LastPass, Scope};
 use dayfly_core::ledger::Verifier;
 use dayfly_core::names::{AppName, InstanceKey, TierName};
@@ -468,7 +469,8 @@ impl Reconciler {
                 [] => drop(self.notes.remove(&scope)),
                 notes => drop(self.notes.insert(scope.clone(), notes.to_vec())),
             }
-            if plan.is_empty() && plan.behind() == 0 && *inventory.last() == last {
+            let has_problem = plan.notes().iter().any(Note::is_problem);
+            if plan.is_empty() && plan.behind() == 0 && !has_problem && *inventory.last() == last {
                 self.settle(&scope, view);
             } else {
                 work.push(Work { cluster, plan, inventory, last });
@@ -557,10 +559,15 @@ impl Reconciler {
 
     /// Which instances git deleted.
     fn removals(&self, view: &View, now: Timestamp) -> Removals {
-        let reachable = |inventory: &&Inventory| self.tiers.contains_key(inventory.scope().tier());
+        // What is in a tier that is no more is told of; what is in a cluster that is away waits.
+        let reachable = |inventory: &&Inventory| {
+            let tier = inventory.scope().tier();
+            self.tiers.contains_key(tier)
+                || view.platform.environments.get(tier).is_none_or(|item| item.get().is_none())
+        };
         let settled = self.settled.keys().filter(|key| {
             let scope = Scope::Instance((*key).clone());
-            self.is_settled(&scope, view)
+            self.is_settled(&scope, view) && self.is_well(&scope)
         });
         let mut removals = removal::removals(&Facts {
             platform: &view.platform,
@@ -572,6 +579,11 @@ impl Reconciler {
         });
         removals.remove.retain(|scope| self.only.is_empty() || scope.app().is_some_and(|app| self.only.contains(app)));
         removals
+    }
+
+    /// Whether everything of a scope is there and healthy.
+    fn is_well(&self, scope: &Scope) -> bool {
+        matches!(self.health(scope, self.inventories.get(scope)), Some(Health::Ready | Health::Waiting(_)))
     }
 
     fn removal_work(&self, removals: &Removals, view: &View) -> Vec<Work> {

@@ -77,7 +77,7 @@ pub fn measure(
         assert_eq!(read, manifests.iter().map(|manifests| manifests.objects.len()).sum::<usize>(), "other objects");
         drop((contexts, texts));
         let inputs = instances.par_iter().zip(manifests).map(|(instance, manifests)| {
-            input::of(instance, manifests, &cost::monthly(manifests, &instance.environment.prices), now())
+            input::of(instance, manifests, &cost::monthly(manifests, &instance.environment.prices))
         });
         let inputs: Vec<_> = inputs.collect();
         rego_time += timed(|| inputs.par_iter().for_each(|input| decide(&program, &entries, input))).1;

@@ -65,6 +65,11 @@ impl Platform {
         self.waivers.values().filter_map(Item::get)
     }
 
+    /// Why an app may not live where it would, if another one does.
+    pub fn conflict(&self, name: &AppName) -> Option<&Diagnostic> {
+        self.conflicts.get(name)
+    }
+
     fn unknown_app(&self, name: &AppName) -> Diagnostic {
         let unknown = Diagnostic::error("app/unknown", format!("apps/{name}"), "is absent").about(name);
         match suggestion(name.as_str(), self.apps.keys().map(AppName::as_str)) {

@@ -29,6 +29,7 @@ impl Platform {
             environments: loader.folders::<Environment>(snapshot.names("environments/"), &old.environments),
             policies: policies(snapshot, &old.policies),
             waivers: waivers(snapshot, &old.waivers),
+            misnamed: misnamed(snapshot),
             ..Self::default()
         };
         loader.absent_parts(&platform);
@@ -162,6 +163,12 @@ impl Loader<'_> {
             }
         }
     }
+}
+
+/// The folders of apps whose names differ from a legal one only in upper and lower case, or in spaces around it.
+fn misnamed(snapshot: &Snapshot) -> BTreeMap<AppName, String> {
+    let illegal = snapshot.names("apps/").filter(|name| name.parse::<AppName>().is_err());
+    illegal.filter_map(|name| Some((folded(name).trim().parse().ok()?, visible(name)))).collect()
 }
 
 fn policies(snapshot: &Snapshot, old: &Item<BTreeMap<String, Arc<str>>>) -> Item<BTreeMap<String, Arc<str>>> {

@@ -55,6 +55,8 @@ pub struct Platform {
     pub waivers: BTreeMap<String, Item<Waiver>>,
     /// What belongs to no folder that has a legal name: absent folders, illegal names, two apps that claim one name.
     pub diagnostics: Diagnostics,
+    /// Folders of `apps/` without a legal name that would be an app's if written in its way: `Survey` for `survey`.
+    pub misnamed: BTreeMap<AppName, String>,
     /// Where each readable app lives.
     placements: BTreeMap<AppName, Arc<naming::Placement>>,
     /// Apps that may not live where they would, and why.

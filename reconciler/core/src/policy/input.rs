@@ -9,7 +9,6 @@
 //! | `pods` | per workload: `object`, `hostNetwork`, `hostPID`, `hostIPC`, `serviceAccountToken`, `volumes` (`{name, type}`), `sysctls` |
 //! | `containers` | every container of every list of every workload, see below |
 //! | `cost` | `low`, `high`, `currency`, a month |
-//! | `now` | today's date, UTC |
 //!
 //! A container has `object`, `list`, `name`, `image` (`{text, registry, repository, tag, digest}`, each a text,
 //! the last two maybe empty), `privileged`, `runAsNonRoot`, `runAsUser` (or null), `allowPrivilegeEscalation`, `readOnlyRootFilesystem`,
@@ -20,8 +19,6 @@
 //! with the pod's where the container's is absent; what has another type than Kubernetes wants counts as the worse case:
 //! `privileged: "false"` is true, `runAsNonRoot: "true"` is false.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use regorus::Value as Rego;
 use serde_json::{Value, json};
 
@@ -34,7 +31,7 @@ use crate::render::Manifests;
 use crate::workload::Pods;
 
 /// The input of one instance.
-pub fn of(instance: &Instance, manifests: &Manifests, cost: &MonthlyCost, now: Timestamp) -> Rego {
+pub fn of(instance: &Instance, manifests: &Manifests, cost: &MonthlyCost) -> Rego {
     let (app, environment) = (&instance.app, &instance.environment);
     let pods: Vec<_> = manifests.objects.iter().filter_map(Pods::of).collect();
     let input = json!({
@@ -65,7 +62,6 @@ pub fn of(instance: &Instance, manifests: &Manifests, cost: &MonthlyCost, now: T
         "pods": pods.iter().map(|pods| pod(*pods)).collect::<Vec<_>>(),
         "containers": pods.iter().flat_map(|pods| containers(*pods)).collect::<Vec<_>>(),
         "cost": cost,
-        "now": now.to_zoned(TimeZone::UTC).date().to_string(),
     });
     let mut input = Rego::from(input);
     if let Ok(fields) = input.as_object_mut() {

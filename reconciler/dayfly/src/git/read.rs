@@ -31,6 +31,8 @@ pub struct Change {
     pub before: Option<ObjectId>,
     /// What stands there.
     pub after: Option<ObjectId>,
+    /// The mode of what stood there, if anything did.
+    mode_before: EntryMode,
     mode: EntryMode,
 }
 
@@ -153,19 +155,23 @@ impl Repository {
         for change in self.changes(at)? {
             let name = change.path.strip_prefix("apps/").and_then(|rest| rest.strip_suffix("/app.yaml"));
             let Some(app) = name.and_then(|name| name.parse::<AppName>().ok()) else { continue };
-            let facts = |id: Option<ObjectId>| -> Result<_, Error> {
+            let facts = |id: Option<ObjectId>, mode: EntryMode| -> Result<_, Error> {
                 let Some(id) = id else { return Ok(None) };
-                Ok(Some(self.blob(id)?.map(|bytes| AppFacts::read(&bytes)).unwrap_or_default()))
+                // A submodule's commit is in no repository that we know.
+                let bytes = if mode.is_commit() { None } else { self.blob(id)? };
+                Ok(Some(bytes.map(|bytes| AppFacts::read(&bytes)).unwrap_or_default()))
             };
-            changes.push(AppChange { app, before: facts(change.before)?, after: facts(change.after)? });
+            let (before, after) = (facts(change.before, change.mode_before)?, facts(change.after, change.mode)?);
+            changes.push(AppChange { app, before, after });
         }
         let commit = self.commit(at)?;
-        let author = commit.author().map_err(|e| self.broken(e))?;
-        let time = commit.time().map_err(|e| self.broken(e))?;
+        // Whoever can push can push a commit whose head nobody can read: it says nothing, and stops nobody.
+        let author = commit.author().map(|author| format!("{} <{}>", author.name, author.email));
+        let time = commit.time().ok().and_then(|time| Timestamp::from_second(time.seconds).ok());
         Ok(CommitFacts {
             revision: at,
-            time: Timestamp::from_second(time.seconds).unwrap_or(Timestamp::MIN),
-            author: format!("{} <{}>", author.name, author.email),
+            time: time.unwrap_or(Timestamp::MIN),
+            author: author.unwrap_or_default(),
             message: commit.message_raw_sloppy().to_str_lossy().into_owned(),
             changes,
         })
@@ -226,11 +232,11 @@ impl Repository {
         let mut recorder = Recorder::default().track_location(Some(recorder::Location::Path));
         self.record(before, after, &mut recorder)?;
         let changes = recorder.records.into_iter().filter_map(|change| {
-            let (path, before, after, mode) = match change {
-                recorder::Change::Addition { entry_mode, oid, path, .. } => (path, None, Some(oid), entry_mode),
-                recorder::Change::Deletion { entry_mode, oid, path, .. } => (path, Some(oid), None, entry_mode),
-                recorder::Change::Modification { previous_oid, entry_mode, oid, path, .. } => {
-                    (path, Some(previous_oid), Some(oid), entry_mode)
+            let (path, before, after, mode_before, mode) = match change {
+                recorder::Change::Addition { entry_mode: mode, oid, path, .. } => (path, None, Some(oid), mode, mode),
+                recorder::Change::Deletion { entry_mode: mode, oid, path, .. } => (path, Some(oid), None, mode, mode),
+                recorder::Change::Modification { previous_oid, previous_entry_mode, entry_mode, oid, path } => {
+                    (path, Some(previous_oid), Some(oid), previous_entry_mode, entry_mode)
                 }
             };
             let path = path.to_str_lossy().into_owned();
@@ -238,6 +244,7 @@ impl Repository {
                 path,
                 before: before.map(object_id),
                 after: after.map(object_id),
+                mode_before,
                 mode,
             })
         });

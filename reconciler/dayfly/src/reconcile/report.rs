@@ -233,7 +233,7 @@ impl Reconciler {
     }
 
     /// The worst of what its objects say; none where it has no object.
-    fn health(&self, scope: &Scope, inventory: Option<&Inventory>) -> Option<Health> {
+    pub(super) fn health(&self, scope: &Scope, inventory: Option<&Inventory>) -> Option<Health> {
         let cluster = self.tiers.get(scope.tier())?;
         let observed = cluster.observed();
         let of = |key: &ObjectKey| match observed.get(key) {

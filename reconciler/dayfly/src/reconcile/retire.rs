@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Pass, Proposed, Reconciler, Retired};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::proposals::{Carried, carry};
 use crate::source::View;
 
@@ -102,8 +102,16 @@ impl Reconciler {
     ) -> Result<(), Error> {
         let mut tip = view.tip.clone();
         for proposal in proposals {
-            match carry(self.repository(), &tip, proposal, now, self.clusters.calls())? {
-                Carried::Committed(commit) => {
+            match carry(self.repository(), &tip, proposal, now, self.clusters.calls()) {
+                Err(error) if error.reason() == Reason::Conflict && self.repository().tip()? != tip => {
+                    return Err(error);
+                }
+                // What cannot be retired now stops nobody else.
+                Err(error) => {
+                    let found = Diagnostic::warning("retire/waits", tip.short_branch(), error.to_string());
+                    retirement.diagnostics.push(Diagnostic { help: error.help(), ..found });
+                }
+                Ok(Carried::Committed(commit)) => {
                     retirement.retired.extend(proposal.apps.iter().map(|app| Retired {
                         app: app.clone(),
                         tier: proposal.tier.clone(),
@@ -111,7 +119,7 @@ impl Reconciler {
                     }));
                     tip.revision = commit;
                 }
-                Carried::Branched { branch, .. } => {
+                Ok(Carried::Branched { branch, .. }) => {
                     retirement.proposals.extend(proposal.apps.iter().map(|app| Proposed {
                         action: proposal.action.to_string(),
                         app: app.clone(),
