@@ -65,6 +65,11 @@ impl TestEnvironment {
 
     /// Runs `dayfly` in the platform's folder, at [`NOW`] unless the arguments say when.
     pub fn dayfly(&self, arguments: &[&str]) -> Output {
+        self.masked(run(self.command(arguments)))
+    }
+
+    /// The command of [`Self::dayfly`], for a test that starts it itself.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).current_dir(self.platform()).env_clear().envs([
             ("HOME", self.root.path().join("home").as_os_str()),
@@ -74,7 +79,7 @@ impl TestEnvironment {
         if !arguments.contains(&"--now") {
             command.args(["--now", NOW]);
         }
-        self.masked(run(command))
+        command
     }
 
     /// The output with the folder's own name taken out.

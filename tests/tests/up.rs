@@ -1,0 +1,243 @@
+//! `dayfly up` as people run it: a process, its folder, and what others do beside it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use dayfly_tests::environment::{Output, TestEnvironment};
+use git2::Repository;
+use serde_json::Value;
+
+/// How long something may take that only has to happen.
+const DEADLINE: Duration = Duration::from_secs(60);
+const SURVEY: &str = "apps/quarterly-feedback/app.yaml";
+const ONCE: [&str; 4] = ["up", "--once", "--port", "0"];
+
+fn empty() -> TestEnvironment {
+    TestEnvironment::empty(env!("CARGO_BIN_EXE_dayfly-under-test"))
+}
+
+fn sample() -> TestEnvironment {
+    TestEnvironment::sample(env!("CARGO_BIN_EXE_dayfly-under-test"))
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+/// The platform's own repository.
+fn bare(environment: &TestEnvironment) -> PathBuf {
+    environment.platform().join(".dayfly/platform.git")
+}
+
+fn commits(repository: &Path) -> usize {
+    let git = Repository::open(repository).unwrap();
+    let mut walk = git.revwalk().unwrap();
+    walk.push_ref("refs/heads/main").unwrap();
+    walk.count()
+}
+
+/// Commits the folder as it stands and pushes it.
+fn push(environment: &TestEnvironment) {
+    environment.commit("2026-03-01T11:00:00Z", "a change");
+    let git = environment.repository();
+    let mut remote = git.remote_anonymous(&bare(environment).to_string_lossy()).unwrap();
+    remote.push(&["HEAD:refs/heads/main"], None).unwrap();
+}
+
+/// A `dayfly up` that runs; killed when it is dropped.
+struct Up {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Up {
+    fn start(environment: &TestEnvironment, more: &[&str]) -> Self {
+        let log = environment.platform().join(".dayfly-up.log");
+        let file = File::create(&log).unwrap();
+        let mut command = environment.command(&[["up", "--port", "0"].as_slice(), more].concat());
+        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        Self { child: command.spawn().unwrap(), log }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    fn until(&mut self, what: &str, yes: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !yes(&self.log()) {
+            assert!(Instant::now() < deadline, "never: {what}\n{}", self.log());
+            assert!(self.child.try_wait().unwrap().is_none(), "it ended before {what}\n{}", self.log());
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Started, and through its first pass.
+    fn ready(environment: &TestEnvironment, more: &[&str]) -> Self {
+        let mut up = Self::start(environment, more);
+        up.until("the first pass", |log| {
+            log.contains(" in ") && log.contains("write") || log.contains("Nothing to do")
+        });
+        up
+    }
+
+    /// SIGTERM; the exit code.
+    fn stop(mut self) -> Option<i32> {
+        let signaled = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(signaled.success());
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it does not stop\n{}", self.log());
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether a title is live, as the API says.
+fn is_live(environment: &TestEnvironment, title: &str) -> bool {
+    let kubeconfig = environment.read(".dayfly/kubeconfig");
+    let (_, url) = kubeconfig.split_once("server: ").unwrap();
+    let url = url.lines().next().unwrap().trim_matches(['"', ' ', '}']);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = kube::Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+        let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+            kube::Api::namespaced(client, "quarterly-feedback-sandbox");
+        let map = maps.get_opt("quarterly-feedback").await.ok().flatten();
+        map.and_then(|map| map.data).is_some_and(|data| data.values().any(|text| text.contains(title)))
+    })
+}
+
+fn goes_live(environment: &TestEnvironment, up: &Up, title: &str) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_live(environment, title) {
+        assert!(Instant::now() < deadline, "{title:?} is never live\n{}", up.log());
+        sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_new_platform_comes_up_and_a_second_time_there_is_nothing_to_do() {
+    let environment = empty();
+    let init = environment.dayfly(&["init", "--samples", "."]);
+    assert_eq!(init.code, Some(0), "{}", init.stderr);
+    let once = [ONCE.as_slice(), &["-o", "json"]].concat();
+    let first = environment.dayfly(&once);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let first = json(&first);
+    assert!(first["writes"].as_u64().unwrap() > 0);
+    let phases: Vec<_> = first["items"].as_array().unwrap().iter().map(|item| &item["phase"]).collect();
+    assert!(phases.len() >= 5 && phases.iter().all(|phase| *phase == "Ready"), "{first:#}");
+    let second = json(&environment.dayfly(&once));
+    assert_eq!((&second["writes"], &second["changes"]), (&0.into(), &Value::Array(vec![])));
+    assert_eq!(second["items"], first["items"]);
+    let third = environment.dayfly(&ONCE);
+    assert!(third.stdout.contains("Nothing to do"), "{}", third.stdout);
+}
+
+#[test]
+fn a_push_is_live_and_the_commands_work_beside_it() {
+    let environment = empty();
+    environment.dayfly(&["init", "--samples", "."]);
+    // What runs retires the app whose time is up, by a commit that a person has not pulled: it is not in the way here.
+    fs::remove_dir_all(environment.platform().join("apps/lunch-poll")).unwrap();
+    environment.commit("2026-03-01T10:00:00Z", "lunch is over");
+    let up = Up::ready(&environment, &[]);
+
+    let refused = environment.dayfly(&ONCE);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("another `dayfly up` runs in this folder"), "{}", refused.stderr);
+
+    environment.replace(SURVEY, "How was your quarter?", "And the next one?");
+    let plan = environment.dayfly(&["plan"]);
+    assert_eq!(plan.code, Some(1), "{}", plan.stderr);
+    assert!(plan.stdout.contains("And the next one?"), "{}", plan.stdout);
+    assert!(!is_live(&environment, "And the next one?"), "a plan changes nothing");
+    push(&environment);
+    goes_live(&environment, &up, "And the next one?");
+
+    let status = environment.dayfly(&["status"]);
+    assert_eq!(status.code, Some(0), "{}{}", status.stdout, status.stderr);
+    let plan = environment.dayfly(&["plan"]);
+    assert_eq!(plan.code, Some(0), "{}{}", plan.stdout, plan.stderr);
+    let apply = environment.dayfly(&["apply", "-o", "json"]);
+    assert_eq!((apply.code, json(&apply)["writes"].as_u64()), (Some(0), Some(0)), "{}", apply.stderr);
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_saved_file_is_live() {
+    let environment = sample();
+    let up = Up::ready(&environment, &["--watch"]);
+    environment.replace(SURVEY, "How was your quarter?", "Saved, not pushed");
+    goes_live(&environment, &up, "Saved, not pushed");
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_kill_in_the_middle_is_gone_on_with() {
+    let environment = sample();
+    for _ in 0..2 {
+        let mut up = Up::start(&environment, &[]);
+        up.until("the API", |log| log.contains("Dayfly is up"));
+        sleep(Duration::from_millis(400)); // anywhere in the first pass; any moment must do
+        drop(up);
+    }
+    let first = environment.dayfly(&ONCE);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let second = json(&environment.dayfly(&[ONCE.as_slice(), &["-o", "json"]].concat()));
+    assert_eq!((&second["writes"], &second["diagnostics"]), (&0.into(), &Value::Array(vec![])));
+    assert!(second["items"].as_array().unwrap().iter().all(|item| item["phase"] == "Ready"), "{second:#}");
+}
+
+#[test]
+fn a_platform_is_seeded_once() {
+    let environment = empty();
+    environment.dayfly(&["init", "--samples", "."]);
+    environment.dayfly(&ONCE);
+    let seeded = commits(&bare(&environment));
+    environment.replace(SURVEY, "How was your quarter?", "Not pushed");
+    environment.commit("2026-03-01T11:00:00Z", "a change that stays here");
+    let again = environment.dayfly(&ONCE);
+    assert!(again.stderr.contains("is not in the platform's repository yet: git push"), "{}", again.stderr);
+    assert!(again.stdout.contains("Nothing to do"), "{}", again.stdout);
+    assert_eq!(commits(&bare(&environment)), seeded);
+}
+
+#[test]
+fn files_without_a_history_are_seeded_as_one_commit() {
+    let environment = sample();
+    fs::remove_dir_all(environment.platform().join("apps/lunch-poll")).unwrap();
+    let once = environment.dayfly(&ONCE);
+    assert_eq!(once.code, Some(0), "{}", once.stderr);
+    assert_eq!(commits(&bare(&environment)), 1);
+}
+
+#[test]
+fn a_shallow_clone_is_seeded_as_one_commit() {
+    let environment = sample();
+    fs::remove_dir_all(environment.platform().join("apps/lunch-poll")).unwrap();
+    let first = environment.commit("2026-02-28T10:00:00Z", "start");
+    let second = environment.commit("2026-02-28T11:00:00Z", "more");
+    // As `git clone --depth 1` leaves it: the parent is named and is not there.
+    fs::write(environment.platform().join(".git/shallow"), format!("{second}\n")).unwrap();
+    let name = first.to_string();
+    fs::remove_file(environment.platform().join(".git/objects").join(&name[..2]).join(&name[2..])).unwrap();
+    let once = environment.dayfly(&ONCE);
+    assert_eq!(once.code, Some(0), "{}", once.stderr);
+    assert_eq!(commits(&bare(&environment)), 1);
+}
