@@ -328,3 +328,42 @@ async fn an_app_that_moves_leaves_its_old_tier_only_when_it_is_healthy_in_the_ne
     reconciler.pass(world.now()).await.unwrap();
     assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_back_to_the_baseline_is_a_rewrite_and_approving_what_came_of_one_ends_the_pause() {
+    let world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    world.approve();
+    let baseline = git2::Oid::from_bytes(world.tip().as_bytes()).unwrap();
+    world.edit("apps/quarterly-feedback/app.yaml", "How was your quarter?", "And this quarter?");
+    reconciler.pass(world.now()).await.unwrap();
+    let git = git2::Repository::open(world.repository().path()).unwrap();
+    git.reference(&world.repository().tip().unwrap().branch, baseline, true, "rewritten").unwrap();
+    let error = reconciler.pass(world.now()).await.unwrap_err();
+    assert!(error.to_string().starts_with("the history of main was rewritten"), "{error}");
+
+    // One app cannot be read, so its inventory still names the lost commit when the next commits come.
+    world.commit(&[("apps/quarterly-feedback/app.yaml", Some("spec: [\n"))]);
+    world.approve();
+    world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
+    for mut reconciler in [reconciler, world.reconciler()] {
+        let pass = reconciler.pass(world.now()).await.unwrap();
+        assert_eq!(item(&pass, "quarterly-feedback").phase, Phase::Stalled);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_lost_a_record_pauses_everything() {
+    let world = World::of_the_sample().await;
+    let git = git2::Repository::open(world.repository().path()).unwrap();
+    let ledger = || git.refname_to_id("refs/heads/dayfly-ledger").unwrap();
+    let before = ledger();
+    world.edit("environments/production/environment.yaml", "perApp: 150", "perApp: 100");
+    world.approve();
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    git.reference("refs/heads/dayfly-ledger", before, true, "rewritten").unwrap();
+    let error = reconciler.pass(world.now()).await.unwrap_err();
+    assert!(error.to_string().starts_with("dayfly-ledger: records that stood there are gone"), "{error}");
+}

@@ -110,6 +110,8 @@ pub struct LastPass {
     pub rendered: Option<Digest>,
     /// When the instance expires, RFC 3339; for people.
     pub expires: Option<String>,
+    /// The approved baseline when `revision` was taken up: only a later one excuses that a history has lost it.
+    pub baseline: Option<Revision>,
 }
 
 /// The inventory of a scope.
@@ -218,7 +220,8 @@ impl Inventory {
 
     /// Records a complete pass. True if that changed anything: a later commit that renders the same does not.
     pub fn passed(&mut self, last: LastPass) -> bool {
-        let same = self.last.rendered == last.rendered && self.last.expires == last.expires;
+        let of = |last: &LastPass| (last.rendered, last.expires.clone(), last.baseline);
+        let same = of(&self.last) == of(&last);
         if !same {
             self.last = last;
         }
@@ -234,6 +237,7 @@ impl Inventory {
             ("revision", self.last.revision.map(|r| r.to_string())),
             ("rendered", self.last.rendered.map(|d| d.to_string())),
             ("expires", self.last.expires.clone()),
+            ("baseline", self.last.baseline.map(|r| r.to_string())),
         ];
         data.extend(last.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
         data.insert("entries".into(), entries.into());
@@ -298,6 +302,7 @@ fn read(name: &str, object: &Value) -> Result<Inventory, String> {
         revision: text("revision").map(str::parse).transpose()?,
         rendered: text("rendered").map(str::parse).transpose()?,
         expires: text("expires").map(str::to_owned),
+        baseline: text("baseline").map(str::parse).transpose()?,
     };
     let resource_version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_owned);
     Ok(Inventory { scope, resource_version, entries, last })
@@ -363,7 +368,12 @@ mod tests {
         }
         let key = ObjectKey { group: "apps".into(), kind: "Deployment".into(), namespace: None, name: "c".into() };
         inventory.entries.insert(key, Entry { pending: true, ..Entry::default() });
-        inventory.passed(LastPass { revision: Some([7; 20].into()), rendered: None, expires: Some("soon".into()) });
+        inventory.passed(LastPass {
+            revision: Some([7; 20].into()),
+            rendered: None,
+            expires: Some("soon".into()),
+            baseline: None,
+        });
         inventory
     }
 

@@ -1,7 +1,10 @@
 //! Signed records: in-toto statements in DSSE envelopes (ed25519). What they say is proof; what a commit says is not.
 //!
 //! Standards: in-toto Attestation Framework v1, DSSE v1 (payload type `application/vnd.in-toto+json`). A record is a file
-//! of the append-only branch `dayfly-ledger`, named `<sequence>-<action>.json`.
+//! of the append-only branch `dayfly-ledger`, named `<sequence>-<action>.json`. Each signs the digest of the one before, so
+//! that their order does not depend on names, and none can be repeated, left out or brought from elsewhere.
+
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -34,6 +37,8 @@ pub struct Record {
     pub time: Timestamp,
     /// What it proves.
     pub fact: Fact,
+    /// The digest of the record before, [`Verifier::verify`] tells it; none of the first.
+    pub previous: Option<Digest>,
 }
 
 /// Why a record proves nothing.
@@ -54,6 +59,12 @@ pub enum Error {
         path: String,
         /// The key's id.
         key: String,
+    },
+    /// A signed record whose predecessor is not there, or has another successor.
+    #[error("{path}: the record before it is not in the ledger, so records were removed or brought from elsewhere")]
+    Gap {
+        /// The record.
+        path: String,
     },
     /// The private key is no PKCS #8 ed25519 key.
     #[error("the signing key cannot be read: {0}")]
@@ -101,6 +112,8 @@ struct Predicate {
     time: Timestamp,
     #[serde(flatten)]
     fact: Fact,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<Digest>,
 }
 
 /// A key that signs records.
@@ -125,7 +138,7 @@ impl Signer {
             kind: STATEMENT_TYPE.into(),
             subject: vec![Subject { name: "platform".into(), digest: GitCommit { git_commit: record.revision } }],
             predicate_type: format!("{PREDICATE}{}/v1", record.fact.name()),
-            predicate: Predicate { time: record.time, fact: record.fact.clone() },
+            predicate: Predicate { time: record.time, fact: record.fact.clone(), previous: record.previous },
         };
         let payload = serde_json::to_vec(&statement).unwrap_or_default();
         let signature = self.pair.sign(&pre_authentication_encoding(&payload));
@@ -158,8 +171,8 @@ impl Verifier {
         Digest::of(&self.0).short()
     }
 
-    /// Reads a record and checks its signature.
-    pub fn verify(&self, path: &str, envelope: &[u8]) -> Result<Record, Error> {
+    /// Reads a record and checks its signature. Returns its digest too: that of what was signed.
+    pub fn verify(&self, path: &str, envelope: &[u8]) -> Result<(Digest, Record), Error> {
         let malformed = |message: String| Error::Malformed { path: path.into(), message };
         let envelope: Envelope = serde_json::from_slice(envelope).map_err(|e| malformed(e.to_string()))?;
         if envelope.payload_type != PAYLOAD_TYPE {
@@ -184,7 +197,8 @@ impl Verifier {
         {
             return Err(malformed("its statement is of another type".into()));
         }
-        Ok(Record { revision: subject.digest.git_commit, time: predicate.time, fact: predicate.fact })
+        let Predicate { time, fact, previous } = predicate;
+        Ok((Digest::of(&payload), Record { revision: subject.digest.git_commit, time, fact, previous }))
     }
 }
 
@@ -206,30 +220,61 @@ pub struct Approvals {
     pub confirmed: Option<Revision>,
     /// When Dayfly took the platform over: the first baseline. Apps that are older count as born then.
     pub since: Timestamp,
+    /// All commits that were approved to begin with, in order.
+    pub baselines: Vec<Revision>,
+    /// The digests of all records, in order.
+    pub chain: Vec<Digest>,
 }
 
-/// Folds the ledger's records, in their order. Records that prove nothing are returned beside, and change nothing.
+/// Folds the ledger's records, each after the one that it names. Records that prove nothing are returned beside, and
+/// change nothing.
+///
+/// # Errors
+/// [`Error::Gap`]: a signed record that does not follow; then nothing can be said.
 pub fn approvals<'a>(
     records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     key: &Verifier,
-) -> (Option<Approvals>, Vec<Error>) {
-    let (mut approvals, mut errors): (Option<Approvals>, _) = (None, Vec::new());
+) -> Result<(Option<Approvals>, Vec<Error>), Error> {
+    let (mut approvals, mut errors, mut signed) = (None, Vec::new(), BTreeMap::new());
     for (path, envelope) in records {
         match key.verify(path, envelope) {
-            Ok(Record { revision, time, fact: Fact::Baseline }) => {
-                let since = approvals.as_ref().map_or(time, |known| known.since);
-                // Who approves a commit as it stands approves what it lacks, too.
-                approvals = Some(Approvals { control: revision, baseline: revision, confirmed: Some(revision), since });
-            }
-            Ok(Record { revision, fact: Fact::Confirmation, .. }) => {
-                if let Some(known) = &mut approvals {
-                    known.confirmed = Some(revision);
-                }
-            }
+            Ok((digest, record)) => drop(signed.insert(digest, (path, record))),
             Err(error) => errors.push(error),
         }
     }
-    (approvals, errors)
+    let mut last = None;
+    while let Some(digest) = signed.iter().find(|(_, (_, record))| record.previous == last).map(|(digest, _)| *digest) {
+        if let Some((_, record)) = signed.remove(&digest) {
+            approve(&mut approvals, &record, digest);
+        }
+        last = Some(digest);
+    }
+    match signed.into_values().next() {
+        Some((path, _)) => Err(Error::Gap { path: path.into() }),
+        None => Ok((approvals, errors)),
+    }
+}
+
+fn approve(approvals: &mut Option<Approvals>, record: &Record, digest: Digest) {
+    let revision = record.revision;
+    match (&record.fact, approvals) {
+        (Fact::Baseline, none @ None) => {
+            let (since, baselines, chain) = (record.time, vec![revision], vec![digest]);
+            let confirmed = Some(revision);
+            *none = Some(Approvals { control: revision, baseline: revision, confirmed, since, baselines, chain });
+        }
+        (Fact::Baseline, Some(known)) => {
+            // Who approves a commit as it stands approves what it lacks, too.
+            (known.control, known.baseline, known.confirmed) = (revision, revision, Some(revision));
+            known.baselines.push(revision);
+            known.chain.push(digest);
+        }
+        (Fact::Confirmation, Some(known)) => {
+            known.confirmed = Some(revision);
+            known.chain.push(digest);
+        }
+        (Fact::Confirmation, None) => {}
+    }
 }
 
 #[cfg(test)]
@@ -242,13 +287,13 @@ mod tests {
     }
 
     fn baseline(digit: u8, time: &str) -> Record {
-        Record { revision: [digit; 20].into(), time: time.parse().unwrap(), fact: Fact::Baseline }
+        Record { revision: [digit; 20].into(), time: time.parse().unwrap(), fact: Fact::Baseline, previous: None }
     }
 
     #[test]
     fn a_signed_record_reads_back() {
         let (signer, record) = (signer(), baseline(1, "2026-01-02T03:04:05Z"));
-        assert_eq!(signer.verifier().verify("r", signer.sign(&record).as_bytes()), Ok(record));
+        assert_eq!(signer.verifier().verify("r", signer.sign(&record).as_bytes()).unwrap().1, record);
     }
 
     #[test]
@@ -264,17 +309,38 @@ mod tests {
         assert!(matches!(ours.verifier().verify("r", &forged), Err(Error::Unsigned { .. })));
     }
 
+    /// Baselines of the first and the second month, one after the other.
+    fn two(signer: &Signer) -> [String; 2] {
+        let first = signer.sign(&baseline(1, "2026-01-01T00:00:00Z"));
+        let previous = Some(signer.verifier().verify("1", first.as_bytes()).unwrap().0);
+        let second = signer.sign(&Record { previous, ..baseline(2, "2026-02-01T00:00:00Z") });
+        [first, second]
+    }
+
+    fn fold(records: &[(&str, &str)], signer: &Signer) -> Result<(Option<Approvals>, Vec<Error>), Error> {
+        approvals(records.iter().map(|(path, record)| (*path, record.as_bytes())), &signer.verifier())
+    }
+
     #[test]
     fn the_last_baseline_approves_and_the_first_dates_the_platform() {
         let signer = signer();
-        let records =
-            [baseline(1, "2026-01-01T00:00:00Z"), baseline(2, "2026-02-01T00:00:00Z")].map(|r| signer.sign(&r));
-        let (approvals, errors) = approvals(
-            [("1", records[0].as_bytes()), ("2", records[1].as_bytes()), ("3", b"{}".as_slice())],
-            &signer.verifier(),
-        );
+        let [first, second] = two(&signer);
+        let (approvals, errors) = fold(&[("1", &first), ("2", &second), ("3", "{}")], &signer).unwrap();
         let approvals = approvals.unwrap();
         assert_eq!((approvals.control, approvals.since), ([2; 20].into(), "2026-01-01T00:00:00Z".parse().unwrap()));
-        assert_eq!(errors.len(), 1);
+        assert_eq!((approvals.chain.len(), errors.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_record_that_is_repeated_or_renamed_changes_nothing_and_one_that_is_left_out_ends_all_trust() {
+        let signer = signer();
+        let [first, second] = two(&signer);
+        let expected = fold(&[("1", &first), ("2", &second)], &signer).unwrap();
+        assert_eq!(fold(&[("1", &first), ("2", &second), ("3", &first)], &signer).unwrap(), expected);
+        assert_eq!(fold(&[("1", &second), ("2", &first)], &signer).unwrap(), expected);
+        assert_eq!(fold(&[("2", &second)], &signer), Err(Error::Gap { path: "2".into() }));
+        let elsewhere = signer.sign(&baseline(3, "2026-03-01T00:00:00Z"));
+        let mixed = [("1", &*first), ("2", &*second), ("3", &*elsewhere)];
+        assert!(matches!(fold(&mixed, &signer), Err(Error::Gap { .. })), "a record of another ledger");
     }
 }

@@ -5,13 +5,21 @@ use dayfly_core::ledger::{Approvals, Fact, Record, Signer, Verifier, approvals};
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::git::{Commit, LEDGER, Repository, Writer};
+use crate::git::{Commit, LEDGER, Ledger, Repository, Writer};
 
 /// What the repository's ledger approves; records that prove nothing are warned about and change nothing.
 pub fn read(repository: &Repository, key: &Verifier) -> Result<Option<Approvals>, Error> {
-    let ledger = repository.ledger()?;
-    let (approvals, errors) =
-        approvals(ledger.records.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())), key);
+    fold(&repository.ledger()?, key)
+}
+
+fn fold(ledger: &Ledger, key: &Verifier) -> Result<Option<Approvals>, Error> {
+    let records = ledger.records.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+    let (approvals, errors) = approvals(records, key).map_err(|error| {
+        Error::refused(
+            format!("dayfly-ledger: {error}; nothing is changed"),
+            "put the branch dayfly-ledger back as it was, from a clone that has it whole",
+        )
+    })?;
     for error in errors {
         tracing::warn!("dayfly-ledger: {error}; it is ignored");
     }
@@ -29,13 +37,17 @@ pub fn append(
     let writer = Writer::open(repository.path())?;
     // Whole seconds, as commits have them.
     let time = Timestamp::from_second(time.as_second()).unwrap_or(time);
-    let envelope = signer.sign(&Record { revision, time, fact: fact.clone() }).into_bytes();
     let mut tries = 3;
     loop {
         let ledger = repository.ledger()?;
-        let path = format!("{:08}-{}.json", ledger.records.len() + 1, fact.name());
+        let previous = fold(&ledger, &signer.verifier())?.and_then(|known| known.chain.last().copied());
+        let envelope = signer.sign(&Record { revision, time, fact: fact.clone(), previous }).into_bytes();
+        // No name is used twice, whatever others put there.
+        let mut names = (ledger.records.len() + 1..).map(|number| format!("{number:08}-{}.json", fact.name()));
+        let is_free = |name: &String| ledger.records.iter().all(|(taken, _)| taken != name);
+        let path = names.find(is_free).unwrap_or_default();
         let message = format!("{}: {}\n", fact.name(), revision);
-        let edits = [(path, Some(envelope.clone()))];
+        let edits = [(path, Some(envelope))];
         let commit = Commit {
             branch: LEDGER,
             parent: ledger.tip,

@@ -406,12 +406,14 @@ impl Reconciler {
 
     /// Pauses where commits that run are in no history any more: somebody rewrote it, or this is another repository.
     fn refuse_rewritten(&self, view: &View) -> Result<(), Error> {
-        if view.tip.revision == view.approvals.baseline {
-            return Ok(());
-        }
-        let runs =
-            self.inventories.values().filter_map(|inventory| Some((inventory.scope(), inventory.last().revision?)));
+        let approvals = &view.approvals;
+        // Who approved another baseline since then looked at the history as it is now.
+        let excused = |last: &LastPass| {
+            last.baseline.is_some_and(|then| then != approvals.baseline && approvals.baselines.contains(&then))
+        };
+        let runs = self.inventories.values().filter(|inventory| !excused(inventory.last()));
         let lost = runs
+            .filter_map(|inventory| Some((inventory.scope(), inventory.last().revision?)))
             .filter(|(_, revision)| !self.source.knows(revision))
             .map(|(scope, revision)| (scope.to_string(), revision));
         let base = Some(("the approved baseline".to_owned(), view.approvals.baseline));
@@ -424,7 +426,7 @@ impl Reconciler {
                     view.tip.short_branch(),
                     revision.short()
                 ),
-                "push the lost commits back, or approve the history as it is now: dayfly adopt",
+                "push the lost commits back; or commit on top of it and approve the history as it is then: dayfly adopt",
             )),
         }
     }
@@ -499,8 +501,11 @@ impl Reconciler {
         let before = self.inventories.get(scope).map(|inventory| inventory.last().clone()).unwrap_or_default();
         // The commit that what runs came with: a commit that changes nothing here is none.
         let is_known = before.revision.is_some_and(|revision| self.source.knows(&revision));
-        let revision = if before.rendered == rendered && is_known { before.revision } else { Some(view.tip.revision) };
-        let last = LastPass { revision, rendered, expires: expires.map(|at| at.to_string()) };
+        let (revision, baseline) = match before.rendered == rendered && is_known {
+            true => (before.revision, before.baseline),
+            false => (Some(view.tip.revision), Some(view.approvals.baseline)),
+        };
+        let last = LastPass { revision, baseline, rendered, expires: expires.map(|at| at.to_string()) };
         Some(Target { wanted, drift: environment.drift, last })
     }
 

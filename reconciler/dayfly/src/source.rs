@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::digest::Revision;
+use dayfly_core::digest::{Digest, Revision};
 use dayfly_core::evaluate::{Desired, Evaluation, Evaluator};
 use dayfly_core::history::History;
 use dayfly_core::ledger::{Approvals, Verifier};
@@ -26,6 +26,8 @@ pub struct Source {
     repository: Repository,
     verifier: Verifier,
     evaluator: Evaluator,
+    /// The ledger's records as they were last seen: it only ever grows.
+    chain: Vec<Digest>,
     history: History,
     /// The commits of the first-parent history.
     line: BTreeSet<Revision>,
@@ -65,6 +67,7 @@ impl Source {
             repository,
             verifier,
             evaluator: Evaluator::default(),
+            chain: Vec::new(),
             history: History::default(),
             line: BTreeSet::new(),
             ancestors: BTreeSet::new(),
@@ -104,8 +107,17 @@ impl Source {
         self.judge(tip, approvals, Arc::new(snapshot), now)
     }
 
-    fn approvals(&self) -> Result<Approvals, Error> {
-        ledger::read(&self.repository, &self.verifier)?.ok_or_else(|| {
+    fn approvals(&mut self) -> Result<Approvals, Error> {
+        let known = ledger::read(&self.repository, &self.verifier)?;
+        let chain = known.as_ref().map_or(&[][..], |known| &known.chain);
+        if !chain.starts_with(&self.chain) {
+            return Err(Error::refused(
+                "dayfly-ledger: records that stood there are gone, so what is approved is unknown; everything stays as it is",
+                "put the branch dayfly-ledger back as it was, from a clone that has it whole",
+            ));
+        }
+        self.chain = chain.to_vec();
+        known.ok_or_else(|| {
             Error::refused(
                 format!(
                     "{}: nothing is approved yet by the key {}",

@@ -99,11 +99,19 @@ fn seed(context: &Context, home: &Home) -> Result<Seeded, Error> {
             "start one with `dayfly init DIR`, or name its folder with -C DIR",
         ));
     }
+    // Only what is seeded here is approved unseen. The mark says that a seeding is under way, over a crash too.
+    let mark = home.state().join("seeding");
+    if !home.bare().is_dir() {
+        fs::write(&mark, "").map_err(Error::file(&mark))?;
+    }
     let seeded = git::seed(home.directory(), &home.bare(), context.now())?;
     let repository = home.repository()?;
     let signer = home.signer_or_new(context.global.ledger_key.as_deref())?;
-    if ledger::read(&repository, &signer.verifier())?.is_none() {
+    if mark.exists() && ledger::read(&repository, &signer.verifier())?.is_none() {
         ledger::append(&repository, &signer, repository.tip()?.revision, context.now(), Fact::Baseline)?;
+    }
+    if mark.exists() {
+        fs::remove_file(&mark).map_err(Error::file(&mark))?;
     }
     Ok(seeded)
 }

@@ -89,7 +89,10 @@ impl Reconciler {
         if self.only.is_empty() {
             self.carry_all(view, &plan.proposals, now, &mut retirement)?;
         }
-        self.memory.keep(&before)?;
+        // What a person only supposed is not remembered.
+        if !self.is_time_stated {
+            self.memory.keep(&before)?;
+        }
         Ok(retirement)
     }
 
