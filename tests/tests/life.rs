@@ -367,3 +367,23 @@ async fn a_ledger_that_lost_a_record_pauses_everything() {
     let error = reconciler.pass(world.now()).await.unwrap_err();
     assert!(error.to_string().starts_with("dayfly-ledger: records that stood there are gone"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_of_an_earlier_retirement_does_not_hide_a_later_one() {
+    let mut world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    world.days_pass(61);
+    reconciler.pass(world.now()).await.unwrap();
+    let deleted = |world: &World| -> BTreeSet<String> {
+        let repository = world.repository();
+        let head = repository.resolve("refs/heads/dayfly/retire/_expired/pilot").unwrap();
+        repository.changes(head).unwrap().into_iter().map(|change| change.path).collect()
+    };
+    let first = deleted(&world);
+    assert!(first.contains("apps/travel-approval/app.yaml") && !first.contains("apps/event-signup/app.yaml"));
+    assert_eq!(reconciler.pass(world.now()).await.unwrap().writes, 0);
+    world.days_pass(30);
+    reconciler.pass(world.now()).await.unwrap();
+    assert!(deleted(&world).contains("apps/event-signup/app.yaml"));
+}

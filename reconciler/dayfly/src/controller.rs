@@ -61,9 +61,10 @@ pub async fn run(
                 wait = FIRST_WAIT;
                 pass.next_due.map_or(LONGEST_SLEEP, |due| until(due, now()))
             }
-            Err(error) if error.reason() == Reason::Conflict => Duration::ZERO,
-            _ => {
-                let this = wait;
+            failed => {
+                // Who was only too late tries again soon; a lock that nobody takes away is waited for longer and longer.
+                let is_late = matches!(failed, Err(error) if error.reason() == Reason::Conflict);
+                let this = if is_late { wait / 20 } else { wait };
                 wait = (wait * 2).min(LONGEST_WAIT);
                 this
             }
@@ -75,6 +76,8 @@ pub async fn run(
                     if let Some(Err(error)) = saved.as_mut().map(|saved| saved.commit(now())) {
                         tell(Err(&error));
                     }
+                    // What else happened meanwhile may have come with it.
+                    break;
                 }
                 Event::Repository | Event::Cluster | Event::Due => break,
             }

@@ -1,13 +1,15 @@
 //! Carries proposals to git: a commit on the default branch, or a branch that waits for a pull request.
 
-use dayfly_core::digest::Revision;
+use std::collections::{BTreeMap, BTreeSet};
+
+use dayfly_core::digest::{ObjectId, Revision};
 use dayfly_core::lifecycle::Proposal;
 use dayfly_core::platform::environment::Changes;
 use jiff::Timestamp;
 
 use crate::calls::Calls;
 use crate::error::Error;
-use crate::git::{Commit, Repository, Tip, Writer};
+use crate::git::{AUTHOR, Commit, Repository, Tip, Writer};
 
 /// What came of a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +44,15 @@ pub fn carry(
     let branch = format!("refs/heads/{}", proposal.branch);
     let (branch, parent) = match proposal.by {
         Changes::Commit => (tip.branch.as_str(), Some(tip.revision)),
-        Changes::PullRequest if repository.resolve(&branch).is_ok() => {
-            return Ok(Carried::Branched { branch: proposal.branch.clone(), is_new: false });
+        Changes::PullRequest => {
+            if let Ok(head) = repository.resolve(&branch) {
+                if stands(repository, head, tip, &edits)? {
+                    return Ok(Carried::Branched { branch: proposal.branch.clone(), is_new: false });
+                }
+                calls.git(&branch, || writer.remove_branch(&branch, head))?;
+            }
+            (branch.as_str(), Some(tip.revision))
         }
-        Changes::PullRequest => (branch.as_str(), Some(tip.revision)),
     };
     let commit = Commit {
         branch,
@@ -60,4 +67,24 @@ pub fn carry(
         Changes::Commit => Carried::Committed(revision),
         Changes::PullRequest => Carried::Branched { branch: proposal.branch.clone(), is_new: true },
     })
+}
+
+/// Whether a branch carries these edits still: it was not merged, and it is Dayfly's commit of just these, or holds what a
+/// person made of it.
+fn stands(
+    repository: &Repository,
+    head: Revision,
+    tip: &Tip,
+    edits: &[(String, Option<Vec<u8>>)],
+) -> Result<bool, Error> {
+    if repository.ancestors(tip.revision, &BTreeSet::from([head]))?.1.contains(&head) {
+        return Ok(false);
+    }
+    if repository.facts(head)?.author != AUTHOR {
+        return Ok(true);
+    }
+    let carried: BTreeMap<_, _> =
+        repository.changes(head)?.into_iter().map(|change| (change.path, change.after)).collect();
+    let wanted = edits.iter().map(|(path, bytes)| (path.clone(), bytes.as_deref().map(ObjectId::of_blob)));
+    Ok(carried == wanted.collect())
 }

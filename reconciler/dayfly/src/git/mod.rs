@@ -17,6 +17,9 @@ pub use write::{Commit, Writer};
 /// The folders that a platform is made of; nothing else of the repository is read.
 pub const FOLDERS: [&str; 6] = ["apps/", "catalog/", "charts/", "environments/", "policies/", ".github/"];
 
+/// Who makes Dayfly's commits.
+pub const AUTHOR: &str = "Dayfly <dayfly@localhost>";
+
 /// The branch that keeps the signed records.
 pub const LEDGER: &str = "refs/heads/dayfly-ledger";
 

@@ -57,6 +57,16 @@ impl Writer {
         id.to_string().parse().map_err(|e: String| self.broken(e))
     }
 
+    /// Removes a branch that stands at `at`, and no other.
+    pub fn remove_branch(&self, branch: &str, at: Revision) -> Result<(), Error> {
+        let mut reference = self.git.find_reference(branch).map_err(|e| self.broken(e))?;
+        let is_there = reference.target().is_some_and(|target| target.as_bytes() == at.as_bytes());
+        match is_there.then(|| reference.delete()) {
+            Some(removed) => removed.map_err(|e| self.broken(e)),
+            None => Err(Error::Moved { branch: branch.to_owned(), expected: at.short() }),
+        }
+    }
+
     fn write(&self, commit: &Commit<'_>) -> Result<Oid, git2::Error> {
         let parent =
             commit.parent.map(|parent| self.git.find_commit(Oid::from_bytes(parent.as_bytes())?)).transpose()?;
@@ -98,7 +108,7 @@ impl Writer {
     /// Refuses to write over what a person changed and did not commit.
     fn refuse_uncommitted(&self, commit: &Commit<'_>) -> Result<(), Error> {
         let mut options = git2::StatusOptions::new();
-        options.include_untracked(true).recurse_untracked_dirs(true);
+        options.include_untracked(true).recurse_untracked_dirs(true).disable_pathspec_match(true);
         for (path, _) in commit.edits {
             options.pathspec(path.trim_end_matches('/'));
         }
@@ -112,7 +122,7 @@ impl Writer {
     /// Brings index and working tree along, touching only the edited paths.
     fn follow(&self, commit: &Commit<'_>) -> Result<(), git2::Error> {
         let mut checkout = git2::build::CheckoutBuilder::new();
-        checkout.force().remove_untracked(true);
+        checkout.force().remove_untracked(true).disable_pathspec_match(true);
         for (path, _) in commit.edits {
             checkout.path(path.trim_end_matches('/'));
         }
