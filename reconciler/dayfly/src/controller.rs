@@ -69,18 +69,15 @@ pub async fn run(
                 this
             }
         };
-        loop {
-            match next(&mut events, &mut reconciler, sleep).await {
-                Event::Stop => return Ok(()),
-                Event::Saved => {
-                    if let Some(Err(error)) = saved.as_mut().map(|saved| saved.commit(now())) {
-                        tell(Err(&error));
-                    }
-                    // What else happened meanwhile may have come with it.
-                    break;
+        match next(&mut events, &mut reconciler, sleep).await {
+            Event::Stop => return Ok(()),
+            // The pass comes all the same: what else happened meanwhile may have come with it.
+            Event::Saved => {
+                if let Some(Err(error)) = saved.as_mut().map(|saved| saved.commit(now())) {
+                    tell(Err(&error));
                 }
-                Event::Repository | Event::Cluster | Event::Due => break,
             }
+            Event::Repository | Event::Cluster | Event::Due => {}
         }
     }
 }
