@@ -299,7 +299,7 @@ impl Reconciler {
         let removals = self.removals(&view, now);
         plans.extend(self.removal_work(&removals, &view).into_iter().map(|work| (work.cluster, work.plan)));
         pass.diagnostics.extend(removals.stays.iter().map(stay));
-        Ok(Preview::of(plans, pass.diagnostics).await)
+        Ok(Preview::of(plans, pass.diagnostics, self.away.keys().cloned().collect()).await)
     }
 
     async fn pass_within(&mut self, now: Timestamp, limits: Limits) -> Result<Pass, Error> {

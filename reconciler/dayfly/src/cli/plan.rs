@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Context, Exit, check};
 use crate::output::Style;
+use crate::reconcile::Preview;
 
 /// Show what `apply` would change in the cluster
 #[derive(clap::Args)]
@@ -24,7 +25,8 @@ impl Plan {
         let preview = context.block_on(async { reconciler.preview(snapshot, context.now()).await })?;
         if context.output.is_data() {
             context.output.data("Plan", &json!({ "changes": preview.changes }))?;
-            return Ok(u8::from(!preview.changes.is_empty()));
+            context.output.diagnostics(&preview.diagnostics);
+            return Ok(exit_code(&preview));
         }
         for change in &preview.changes {
             let style = match change.change.action {
@@ -49,6 +51,11 @@ impl Plan {
         }
         context.output.diagnostics(&preview.diagnostics);
         context.output.line(preview.summary());
-        Ok(u8::from(!preview.changes.is_empty()))
+        Ok(exit_code(&preview))
     }
+}
+
+/// 0 none, 1 changes, 2 where a cluster could not be asked; kubectl's own.
+fn exit_code(preview: &Preview) -> u8 {
+    if preview.unknown.is_empty() { u8::from(!preview.changes.is_empty()) } else { 2 }
 }

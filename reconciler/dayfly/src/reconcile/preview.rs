@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dayfly_core::diagnostic::Diagnostic;
+use dayfly_core::names::TierName;
 use dayfly_core::plan::{Action, Plan};
 use serde::Serialize;
 
@@ -16,6 +17,8 @@ pub struct Preview {
     pub changes: Vec<PreviewedChange>,
     /// What somebody should know.
     pub diagnostics: Vec<Diagnostic>,
+    /// The tiers whose cluster cannot be asked, so that nobody knows what would change there.
+    pub unknown: Vec<TierName>,
 }
 
 /// A change with its diff.
@@ -32,8 +35,8 @@ pub struct PreviewedChange {
 
 impl Preview {
     /// Tries every plan on its cluster, by dry runs.
-    pub(super) async fn of(plans: Vec<(Cluster, Plan)>, diagnostics: Vec<Diagnostic>) -> Self {
-        let mut preview = Self { changes: Vec::new(), diagnostics };
+    pub(super) async fn of(plans: Vec<(Cluster, Plan)>, diagnostics: Vec<Diagnostic>, unknown: Vec<TierName>) -> Self {
+        let mut preview = Self { changes: Vec::new(), diagnostics, unknown };
         for (cluster, plan) in plans {
             let (changes, errors) = cluster.preview(&plan).await;
             preview.changes.extend(changes.into_iter().map(|change| PreviewedChange {
@@ -52,10 +55,15 @@ impl Preview {
         let mut counts: BTreeMap<Action, usize> = BTreeMap::new();
         self.changes.iter().for_each(|change| *counts.entry(change.change.action).or_default() += 1);
         let parts: Vec<_> = counts.iter().map(|(action, count)| format!("{count} to {action}")).collect();
-        if parts.is_empty() {
+        let unknown: Vec<_> = self.unknown.iter().map(ToString::to_string).collect();
+        let mut words = if parts.is_empty() { vec![] } else { vec![parts.join(", ")] };
+        if !unknown.is_empty() {
+            words.push(format!("unknown for {}", unknown.join(", ")));
+        }
+        if words.is_empty() {
             "Nothing to change: the cluster is as git says.".into()
         } else {
-            format!("Plan: {}.", parts.join(", "))
+            format!("Plan: {}.", words.join("; "))
         }
     }
 }
