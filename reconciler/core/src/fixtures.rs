@@ -17,7 +17,7 @@ use crate::platform::environment::{
 use crate::platform::naming::Names;
 use crate::platform::template::{Engine, Template, TemplateStatus};
 use crate::platform::{Instance, Platform, Spans};
-use crate::snapshot::{Entry, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// An environment `sandbox` with these files in `resources/` (names are made paths).
 pub fn environment(resources: &[(&str, &str)]) -> Environment {

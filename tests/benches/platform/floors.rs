@@ -30,7 +30,6 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tera::{Context, Kwargs, State, Tera};
 
-use crate::core::now;
 use crate::measure::{Figures, timed};
 
 /// How many apps are at hand at once, so that the floors pay for no memory that they do not need.
