@@ -27,9 +27,10 @@ impl Figures {
         self.0.get(name).copied().unwrap_or_default()
     }
 
-    /// Takes up other figures.
-    pub fn extend(&mut self, other: Self) {
+    /// These and others.
+    pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
+        self
     }
 
     /// The median of each figure.
