@@ -64,8 +64,10 @@ pub struct Manifests {
 
 impl Manifests {
     /// Orders the objects. The error is a key that stands twice.
-    pub fn new(mut objects: Vec<Object>) -> Result<Self, ObjectKey> {
-        objects.sort_by(|a, b| (kinds::wave(a.key()), a.key()).cmp(&(kinds::wave(b.key()), b.key())));
+    pub fn new(objects: Vec<Object>) -> Result<Self, ObjectKey> {
+        let mut waves: Vec<_> = objects.into_iter().map(|object| (kinds::wave(object.key()), object)).collect();
+        waves.sort_by(|(wave, a), (other, b)| (wave, a.key()).cmp(&(other, b.key())));
+        let objects: Vec<_> = waves.into_iter().map(|(_, object)| object).collect();
         if let Some(pair) = objects.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
             return Err(pair[0].key().clone());
         }

@@ -1,14 +1,15 @@
 //! What a straightforward program does at least with the same libraries, for the same objects.
 //!
 //! - `floor.manifests`: every app.yaml from YAML to a JSON value.
-//! - `floor.tera`: the template's and the tier's files of every app rendered by a plain Tera to text; the contexts are
-//!   ready.
+//! - `floor.context`: what templates see of every app, as a Tera context.
+//! - `floor.tera`: the template's and the tier's files of every app, rendered by a plain Tera to text.
 //! - `floor.objects`: that text from YAML to JSON values.
-//! - `floor.rego`: the shipped policies, compiled for regorus' virtual machine, over every app; the inputs are ready.
+//! - `floor.input`: those values, with the app's, as regorus' own.
+//! - `floor.rego`: the shipped policies, compiled for regorus' virtual machine, over every app.
 //!
 //! YAML is read by the faster of serde-saphyr and yaml_serde, each tried on everything. Compiling templates and policies
-//! is counted once, as Dayfly does it once. Checks, digests, labels, defaults, schemas, places of fields and limits are
-//! none of a floor's business.
+//! is counted once, as Dayfly does it once. Checks, digests, labels, defaults, schemas, places of fields, typed containers,
+//! costs and limits are none of a floor's business, and it keeps nothing. The strict ratio leaves context and input out.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,9 +24,9 @@ use dayfly_core::policy::input;
 use dayfly_core::render::Manifests;
 use dayfly_core::snapshot::Snapshot;
 use rayon::prelude::*;
-use regorus::Engine;
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::{Program, RegoVM};
+use regorus::{Engine, Value as Rego};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tera::{Context, Kwargs, State, Tera};
@@ -33,19 +34,26 @@ use tera::{Context, Kwargs, State, Tera};
 use crate::measure::{Figures, timed};
 
 /// How many apps are at hand at once, so that the floors pay for no memory that they do not need.
-const BATCH: usize = 256;
+pub const BATCH: usize = 256;
 
 /// The times of the floors.
 #[derive(Debug, Default)]
-pub struct Floors([Duration; 4]);
+pub struct Floors([Duration; 6]);
 
 impl Floors {
     /// Their names among the figures.
-    pub const NAMES: [&str; 4] = ["floor.manifests", "floor.tera", "floor.objects", "floor.rego"];
+    pub const NAMES: [&str; 6] =
+        ["floor.manifests", "floor.context", "floor.tera", "floor.objects", "floor.input", "floor.rego"];
 
     /// All of them.
     pub fn sum(&self) -> Duration {
         self.0.iter().sum()
+    }
+
+    /// All but what only turns one form into another.
+    pub fn strict(&self) -> Duration {
+        let [manifests, _, tera, objects, _, rego] = self.0;
+        manifests + tera + objects + rego
     }
 
     /// Puts them among the figures.
@@ -66,22 +74,25 @@ pub fn measure(
     let manifest_time = yaml(&sources);
     let (tera, mut tera_time) = timed(|| compiled_tera(platform));
     let ((program, entries), mut rego_time) = timed(|| compiled_rego(platform));
-    let mut object_time = Duration::ZERO;
+    let (mut context_time, mut object_time, mut input_time) = Default::default();
     for (instances, manifests) in instances.chunks(BATCH).zip(manifests.chunks(BATCH)) {
-        let contexts: Vec<_> = instances.par_iter().map(|instance| context(instance)).collect();
+        let (contexts, time) = timed(|| instances.par_iter().map(|instance| context(instance)).collect::<Vec<_>>());
+        context_time += time;
         let (texts, time) = timed(|| render(&tera, instances, &contexts));
         tera_time += time;
         object_time += yaml(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         let read: usize = texts.par_iter().map(|text| by_saphyr(text)).sum();
         assert_eq!(read, manifests.iter().map(|manifests| manifests.objects.len()).sum::<usize>(), "other objects");
         drop((contexts, texts));
+        let plain: Vec<_> = instances.par_iter().zip(manifests).map(|(one, manifests)| names(one, manifests)).collect();
+        input_time += timed(|| plain.into_par_iter().map(Rego::from).collect::<Vec<_>>()).1;
         let inputs = instances.par_iter().zip(manifests).map(|(instance, manifests)| {
             input::of(instance, manifests, &cost::monthly(manifests, &instance.environment.prices))
         });
         let inputs: Vec<_> = inputs.collect();
         rego_time += timed(|| inputs.par_iter().for_each(|input| decide(&program, &entries, input))).1;
     }
-    Floors([manifest_time, tera_time, object_time, rego_time])
+    Floors([manifest_time, context_time, tera_time, object_time, input_time, rego_time])
 }
 
 /// The time that the faster library takes for these texts.
@@ -108,7 +119,9 @@ fn compiled_tera(platform: &Platform) -> Tera {
     tera.register_filter("json", |value: tera::Value, _: Kwargs, _: &State| {
         serde_json::to_string(&value).map_err(tera::Error::message)
     });
-    tera.register_filter("digest", |text: &str, _: Kwargs, _: &State| Digest::of(text.as_bytes()).short());
+    // In text, a digest such as 08e713568350 would be a number.
+    let digest = |text: &str, _: Kwargs, _: &State| format!("d{}", Digest::of(text.as_bytes()).short());
+    tera.register_filter("digest", digest);
     tera.register_filter("join", |items: Vec<tera::Value>, kwargs: Kwargs, _: &State| {
         let items: Vec<_> = items.iter().map(ToString::to_string).collect();
         kwargs.must_get::<&str>("sep").map(|separator| items.join(separator))
@@ -132,14 +145,26 @@ fn render(tera: &Tera, instances: &[&Instance], contexts: &[Context]) -> Vec<Str
     rendered.collect()
 }
 
-/// What templates see, as `render.rs` in the core lists it.
+/// What templates see.
 fn context(instance: &Instance) -> Context {
+    Context::from_serialize(&view(instance)).unwrap()
+}
+
+/// The objects and what templates see, as one value.
+fn names(instance: &Instance, manifests: &Manifests) -> Value {
+    let mut names = view(instance);
+    names["objects"] = manifests.objects.iter().map(|object| (**object.value()).clone()).collect();
+    names
+}
+
+/// What templates see, as `render.rs` in the core lists it.
+fn view(instance: &Instance) -> Value {
     let (app, template) = (&instance.app, &instance.template);
     let egress = app.egress.iter().map(|egress| match egress {
         Egress::Cidr { cidr, port } => json!({"cidr": cidr, "hostname": null, "port": port}),
         Egress::Hostname { hostname, port } => json!({"cidr": null, "hostname": hostname, "port": port}),
     });
-    let names = json!({
+    json!({
         "app": {
             "name": app.name,
             "team": app.team,
@@ -162,8 +187,7 @@ fn context(instance: &Instance) -> Context {
         "egress": egress.collect::<Vec<_>>(),
         "hostnames": instance.environment.egress_hostnames,
         "files": {},
-    });
-    Context::from_serialize(&names).unwrap()
+    })
 }
 
 /// The shipped policies as one program, and its entry points.
@@ -183,7 +207,7 @@ thread_local! {
     static MACHINE: RefCell<Option<RegoVM>> = const { RefCell::new(None) };
 }
 
-fn decide(program: &Arc<Program>, entries: &[String], input: &regorus::Value) {
+fn decide(program: &Arc<Program>, entries: &[String], input: &Rego) {
     MACHINE.with_borrow_mut(|machine| {
         let machine = machine.get_or_insert_with(|| {
             let mut machine = RegoVM::new();

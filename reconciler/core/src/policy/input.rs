@@ -19,11 +19,15 @@
 //! with the pod's where the container's is absent; what has another type than Kubernetes wants counts as the worse case:
 //! `privileged: "false"` is true, `runAsNonRoot: "true"` is false.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use regorus::Value as Rego;
 use serde_json::{Value, json};
 
 use super::Finding;
 use crate::cost::MonthlyCost;
+use crate::object::Object;
 use crate::platform::Instance;
 use crate::platform::app::Egress;
 use crate::quantity;
@@ -65,8 +69,7 @@ pub fn of(instance: &Instance, manifests: &Manifests, cost: &MonthlyCost) -> Reg
     });
     let mut input = Rego::from(input);
     if let Ok(fields) = input.as_object_mut() {
-        let objects: Vec<_> = manifests.objects.iter().map(|object| rego(object.value())).collect();
-        fields.insert("objects".into(), objects.into());
+        fields.insert("objects".into(), objects(manifests).into());
     }
     input
 }
@@ -83,6 +86,49 @@ pub(super) fn malformed(manifests: &Manifests) -> Vec<Finding> {
     .collect()
 }
 
+thread_local! {
+    /// The objects that this thread converted last: those of one app.
+    static LAST: RefCell<Vec<(Object, Rego)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The objects. What a tier adds to an app is mostly what it added to the one before, and all objects of an app have the
+/// same labels: what is equal is converted once.
+fn objects(manifests: &Manifests) -> Vec<Rego> {
+    LAST.with_borrow_mut(|last| {
+        let mut converted: Vec<(Object, Rego)> = Vec::with_capacity(manifests.objects.len());
+        for object in &manifests.objects {
+            let key = object.key();
+            let twin = last.iter().find(|(other, _)| (&other.key().kind, &other.key().name) == (&key.kind, &key.name));
+            let sibling = converted.last();
+            let value = fields(object.value(), |field, value| match (field, value) {
+                ("metadata", Value::Object(_)) => fields(value, |inner, value| {
+                    equal(sibling, value, |value| &value[field][inner], |rego| &rego[field][inner])
+                }),
+                _ => equal(twin, value, |value| &value[field], |rego| &rego[field]),
+            });
+            converted.push((object.clone(), value));
+        }
+        let values = converted.iter().map(|(_, value)| value.clone()).collect();
+        *last = converted;
+        values
+    })
+}
+
+/// A value, from where it was converted before if it is a map or a list and equal.
+fn equal(
+    before: Option<&(Object, Rego)>,
+    value: &Value,
+    part: impl Fn(&Value) -> &Value,
+    converted: impl Fn(&Rego) -> &Rego,
+) -> Rego {
+    match before {
+        Some((object, known)) if (value.is_object() || value.is_array()) && part(object.value()) == value => {
+            converted(known).clone()
+        }
+        _ => rego(value),
+    }
+}
+
 /// A value without the way through text or a copy.
 fn rego(value: &Value) -> Rego {
     match value {
@@ -91,16 +137,15 @@ fn rego(value: &Value) -> Rego {
         Value::String(text) => Rego::String(text.as_str().into()),
         Value::Number(_) => Rego::from(value.clone()),
         Value::Array(items) => items.iter().map(rego).collect::<Vec<_>>().into(),
-        Value::Object(map) => {
-            let mut object = Rego::new_object();
-            if let Ok(fields) = object.as_object_mut() {
-                for (key, value) in map {
-                    fields.insert(key.as_str().into(), rego(value));
-                }
-            }
-            object
-        }
+        Value::Object(_) => fields(value, |_, value| rego(value)),
     }
+}
+
+/// A map whose values are converted so.
+fn fields(value: &Value, convert: impl Fn(&str, &Value) -> Rego) -> Rego {
+    let fields = value.as_object().into_iter().flatten();
+    let fields = fields.map(|(key, value)| (Rego::from(key.as_str()), convert(key, value)));
+    Rego::from(fields.collect::<BTreeMap<_, _>>())
 }
 
 fn egress(egress: &Egress) -> Value {

@@ -185,9 +185,8 @@ fn mark(metadata: &mut Value, labels: &[(&'static str, String)], annotations: &[
         if !metadata[field].is_object() {
             metadata[field] = Value::Object(Map::new());
         }
-        for (key, value) in entries {
-            metadata[field][*key] = value.clone().into();
-        }
+        let Some(map) = metadata[field].as_object_mut() else { continue };
+        map.extend(entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone().into())));
     }
 }
 
