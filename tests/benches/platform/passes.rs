@@ -238,7 +238,8 @@ impl World {
 
     fn commit_on(&self, parent: Option<Revision>, files: &[File]) -> Revision {
         let edits: Vec<_> = files.iter().map(|(path, bytes)| (path.clone(), Some(bytes.clone()))).collect();
-        let commit = Commit { branch: MAIN, parent, edits: &edits, message: "a change\n", time: now() };
+        let commit =
+            Commit { branch: MAIN, parent, edits: &edits, message: "a change\n", time: now(), is_new_branch: false };
         Writer::open(&self.home.bare()).unwrap().commit(&commit).unwrap()
     }
 }
