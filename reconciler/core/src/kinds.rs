@@ -86,7 +86,8 @@ pub const KINDS: &[Kind] = &[
 
 /// The kind of that group and name.
 pub fn find(group: &str, kind: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|known| known.group == group && known.kind == kind)
+    // The kind first: it tells most of them apart by its length.
+    KINDS.iter().find(|known| known.kind == kind && known.group == group)
 }
 
 /// The wave of an object; what is unknown goes with the workloads.

@@ -3,6 +3,7 @@
 //! read the tip -> retire what is due (a commit, then the new tip) -> judge -> observe -> decide what goes -> plan -> apply
 //! in waves -> prune -> wait for health -> status
 
+mod pass;
 mod preview;
 mod report;
 mod retire;
@@ -13,14 +14,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::digest::{Digest, Revision};
+use dayfly_core::digest::Digest;
 use dayfly_core::evaluate::Evaluated;
 use dayfly_core::health::Health;
 use dayfly_core::inventory::{Inventory, LastPass, Scope};
 use dayfly_core::ledger::Verifier;
 use dayfly_core::names::{AppName, InstanceKey, TierName};
 use dayfly_core::observed::Observed;
-use dayfly_core::plan::{self, Action, Note, Plan};
+use dayfly_core::plan::{self, Note, Plan};
 use dayfly_core::platform::environment::Drift;
 use dayfly_core::policy::Admitted;
 use dayfly_core::removal::{self, Facts, Removals};
@@ -29,7 +30,6 @@ use dayfly_core::snapshot::Snapshot;
 use dayfly_core::status::Status;
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::calls::Calls;
 use crate::cluster::{Cluster, ClusterError, Limits};
@@ -38,6 +38,7 @@ use crate::error::Error;
 use crate::git::Repository;
 use crate::source::{Source, View};
 
+pub use pass::{Changed, Pass, Proposed, Retired};
 pub use preview::{Preview, PreviewedChange};
 use report::{stay, trouble, troubles, unreadable};
 use retire::Memory;
@@ -48,95 +49,6 @@ const INSTANCES: usize = 32;
 const PATIENCE: Limits = Limits { health: Duration::from_secs(120), deletion: Duration::from_secs(60) };
 /// How long a controller's pass waits: the watches tell it when to go on, and one slow app slows nobody.
 const IMPATIENCE: Limits = Limits { health: Duration::from_secs(2), deletion: Duration::from_secs(2) };
-
-/// What a pass did. Serialized, it is the `Pass` of the JSON formats.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Pass {
-    /// The tip.
-    pub revision: Revision,
-    /// Every app.
-    pub items: Vec<Status>,
-    /// Every object that was changed.
-    pub changes: Vec<Changed>,
-    /// How many calls changed something, in clusters, git and forge.
-    pub writes: usize,
-    /// How many calls there were, reads and watches included.
-    pub calls: usize,
-    /// The apps that were retired.
-    pub retired: Vec<Retired>,
-    /// The changes that wait for a person's approval.
-    pub proposals: Vec<Proposed>,
-    /// What somebody should know.
-    pub diagnostics: Vec<Diagnostic>,
-    /// When it was.
-    #[serde(skip)]
-    pub time: Timestamp,
-    /// How long it took.
-    #[serde(skip)]
-    pub took: Duration,
-    /// When something is due next.
-    #[serde(skip)]
-    pub next_due: Option<Timestamp>,
-    /// How many instances were rendered anew.
-    #[serde(skip)]
-    pub renders: usize,
-    /// What failed and may go well later.
-    #[serde(skip)]
-    pub unfinished: BTreeSet<Scope>,
-}
-
-/// An object that was changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Changed {
-    /// The app; empty for what a tier has once.
-    pub app: String,
-    /// The tier.
-    pub tier: TierName,
-    /// What happened.
-    pub action: Action,
-    /// To which object.
-    pub object: String,
-}
-
-/// An app that was retired.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Retired {
-    /// The app.
-    pub app: AppName,
-    /// The tier it was in.
-    pub tier: TierName,
-    /// The commit that deleted it.
-    pub commit: Revision,
-}
-
-/// A change that waits for a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Proposed {
-    /// What it is about: `retire`.
-    pub action: String,
-    /// The app.
-    pub app: AppName,
-    /// The tier.
-    pub tier: TierName,
-    /// The pull request's number, where the forge has one.
-    pub pull_request: Option<u64>,
-    /// The branch that carries it.
-    pub branch: String,
-}
-
-impl Pass {
-    /// Whether something failed that may go well later.
-    pub fn is_unfinished(&self) -> bool {
-        !self.unfinished.is_empty()
-    }
-
-    /// Whether something is not as git says.
-    pub fn has_failed(&self) -> bool {
-        self.is_unfinished() || self.items.iter().any(Status::is_unhealthy)
-    }
-}
 
 /// Passes, one after the other, and what is remembered between them; all of it can be read again.
 pub struct Reconciler {
@@ -570,15 +482,21 @@ impl Reconciler {
             self.tiers.contains_key(tier)
                 || view.platform.environments.get(tier).is_none_or(|item| item.get().is_none())
         };
-        let settled = self.settled.keys().filter(|key| {
-            let scope = Scope::Instance((*key).clone());
+        // Only an app that moves to another tier is asked for.
+        let moves = self.inventories.keys().filter_map(|scope| {
+            let tier = &view.platform.apps.get(scope.app()?)?.get()?.tier;
+            let moved = InstanceKey { app: scope.app()?.clone(), tier: tier.clone() };
+            (tier != scope.tier()).then_some(moved)
+        });
+        let settled = moves.filter(|key| {
+            let scope = Scope::Instance(key.clone());
             self.is_settled(&scope, view) && self.is_well(&scope)
         });
         let mut removals = removal::removals(&Facts {
             platform: &view.platform,
             history: self.source.history(),
             inventories: self.inventories.values().filter(reachable).collect(),
-            settled: &settled.cloned().collect(),
+            settled: &settled.collect(),
             confirmed: view.approvals.confirmed,
             now,
         });

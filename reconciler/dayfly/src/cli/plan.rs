@@ -50,7 +50,7 @@ impl Plan {
             }
         }
         context.output.diagnostics(&preview.diagnostics);
-        context.output.line(preview.summary());
+        context.output.line(context.output.paint(Style::Bold, &preview.summary()));
         Ok(exit_code(&preview))
     }
 }
