@@ -1,6 +1,5 @@
 //! A whole platform in one process: a bare repository, the embedded Kubernetes API, and reconcilers on demand.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -96,7 +95,7 @@ impl World {
     /// How many commits of the default branch's first-parent history say this.
     pub fn commits_that_say(&self, text: &str) -> usize {
         let repository = self.repository();
-        let line = repository.first_parents(self.tip(), &BTreeSet::new()).unwrap();
+        let line = repository.first_parents(self.tip(), |_| false).unwrap();
         line.into_iter().filter(|at| repository.facts(*at).unwrap().message.contains(text)).count()
     }
 

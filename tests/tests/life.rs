@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use dayfly::reconcile::Pass;
+use dayfly_core::digest::Digest;
 use dayfly_core::ledger::Fact;
+use dayfly_core::names::InstanceKey;
 use dayfly_core::plan::Action;
 use dayfly_core::status::{Phase, Status};
 use dayfly_tests::world::World;
@@ -17,6 +19,16 @@ fn item<'a>(pass: &'a Pass, app: &str) -> &'a Status {
 
 fn apps(pass: &Pass) -> BTreeSet<&str> {
     pass.changes.iter().map(|change| change.app.as_str()).collect()
+}
+
+fn phases(pass: &Pass, phase: Phase) -> Vec<&str> {
+    pass.items.iter().filter(|item| item.phase == phase).map(|item| item.app.as_str()).collect()
+}
+
+/// The approval of one instance by itself.
+fn approval(key: &str) -> Fact {
+    let InstanceKey { app, tier } = key.parse().unwrap();
+    Fact::Approval { app, tier, rendered: Digest::of(b"") }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,6 +132,45 @@ async fn a_change_of_a_production_app_waits_for_approval() {
     assert_eq!(item(&approved, "go-links").phase, Phase::Ready);
     let live = serde_json::to_string(&config.get("go-links").await.unwrap()).unwrap();
     assert!(live.contains("elsewhere.example.com/handbook"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_is_approved_by_itself_while_another_waits() {
+    let world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    world.edit("catalog/link-shortener/v1/resources/deployment.yaml", "cpu: 50m", "cpu: 60m");
+    let approved = world.edit("apps/travel-approval/app.yaml", "title: ", "title: Approved ");
+    assert_eq!(phases(&reconciler.pass(world.now()).await.unwrap(), Phase::Held), ["go-links", "travel-approval"]);
+    world.record(approval("travel-approval.pilot"));
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!((phases(&pass, Phase::Held), apps(&pass)), (vec!["go-links"], BTreeSet::from(["travel-approval"])));
+    assert_eq!(item(&pass, "travel-approval").revision, Some(approved));
+
+    world.edit("apps/travel-approval/app.yaml", "title: Approved ", "title: Another ");
+    let mut restarted = world.reconciler();
+    let pass = restarted.pass(world.now()).await.unwrap();
+    assert_eq!((phases(&pass, Phase::Held), pass.writes), (vec!["go-links", "travel-approval"], 0));
+    assert_eq!(item(&pass, "travel-approval").revision, Some(approved), "what was approved runs on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_ends_with_the_app() {
+    let world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    let manifest = world.read("apps/go-links/app.yaml");
+    world.commit(&[("apps/go-links/", None)]);
+    reconciler.pass(world.now()).await.unwrap();
+    assert!(!world.has_namespace("go-links-production").await);
+    world.commit(&[("apps/go-links/app.yaml", Some(&manifest))]);
+    for mut reconciler in [reconciler, world.reconciler()] {
+        let pass = reconciler.pass(world.now()).await.unwrap();
+        assert_eq!((item(&pass, "go-links").phase, pass.writes), (Phase::Held, 0));
+    }
+    world.record(approval("go-links.production"));
+    world.reconciler().pass(world.now()).await.unwrap();
+    assert!(world.has_namespace("go-links-production").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

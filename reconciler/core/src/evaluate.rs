@@ -19,8 +19,27 @@ use crate::render::{self, Manifests};
 pub struct Desired<'a> {
     /// The platform of the tip, with the environments and policies of the approved control revision.
     pub tip: &'a Platform,
-    /// The platform of the approved commit; without one, nothing is held back (`check`, `render`).
-    pub approved: Option<&'a Platform>,
+    /// What is approved; without it, nothing is held back (`check`, `render`).
+    pub approved: Option<Approved<'a>>,
+}
+
+/// What is approved, as platforms: all but a few instances are approved at one commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Approved<'a> {
+    /// The platform of the approved baseline.
+    pub baseline: &'a Platform,
+    /// The instances with an approval of their own, each in the platform of its commit; none of what lost its approval.
+    pub instances: &'a BTreeMap<InstanceKey, Option<Arc<Platform>>>,
+}
+
+impl<'a> Approved<'a> {
+    /// The platform in which an instance is approved.
+    pub fn of(&self, key: &InstanceKey) -> Option<&'a Platform> {
+        match self.instances.get(key) {
+            Some(own) => own.as_deref(),
+            None => Some(self.baseline),
+        }
+    }
 }
 
 /// One instance, judged.
@@ -102,15 +121,22 @@ pub struct Evaluation {
 /// Everything that a verdict depends on, as digests: equal inputs, equal verdict.
 #[derive(Debug, Clone, PartialEq)]
 struct Inputs {
-    app: Digest,
-    template: Option<Digest>,
+    tip: Origin,
     environment: Option<Digest>,
-    /// Whether another app has its place.
-    conflict: Option<Diagnostic>,
-    /// Of the approved commit: app, the template that it names there, and whether another app had its place.
-    approved: Option<(Option<Digest>, Option<Digest>, Option<Diagnostic>)>,
+    /// The same of the approved commit: none where nothing is held back, or where nothing is approved.
+    approved: Option<Option<Origin>>,
     policies: Digest,
     waivers: Arc<BTreeSet<Digest>>,
+}
+
+/// What an instance is made of in one commit.
+#[derive(Debug, Clone, PartialEq)]
+struct Origin {
+    app: Option<Digest>,
+    /// The template that the app names there.
+    template: Option<Digest>,
+    /// Whether another app has its place.
+    conflict: Option<Diagnostic>,
 }
 
 /// Judges platforms one after the other and remembers what it judged.
@@ -163,23 +189,25 @@ impl Evaluator {
 
 impl Inputs {
     fn of(desired: &Desired<'_>, name: &AppName, waivers: &Arc<BTreeSet<Digest>>) -> Self {
-        let app = |platform: &Platform| platform.apps.get(name).map(|item| item.folder);
-        let loaded = |platform: &Platform| platform.apps.get(name).and_then(|item| item.get()).cloned();
-        let template = |platform: &Platform| {
-            let template = loaded(platform)?.template.clone();
-            platform.templates.get(&template).map(|item| item.folder)
-        };
-        let tier = loaded(desired.tip).map(|app| app.tier.clone());
-        let environment = tier.and_then(|tier| desired.tip.environments.get(&tier)).map(|item| item.folder);
-        let conflict = |platform: &Platform| platform.conflict(name).cloned();
+        let tier = desired.tip.apps.get(name).and_then(|item| item.get()).map(|app| app.tier.clone());
+        let environment = tier.as_ref().and_then(|tier| desired.tip.environments.get(tier)).map(|item| item.folder);
+        let approved = tier.zip(desired.approved).map(|(tier, approved)| {
+            let platform = approved.of(&InstanceKey { app: name.clone(), tier })?;
+            Some(Origin::of(platform, name))
+        });
+        let policies = desired.tip.policies.folder;
+        Self { tip: Origin::of(desired.tip, name), environment, approved, policies, waivers: waivers.clone() }
+    }
+}
+
+impl Origin {
+    fn of(platform: &Platform, name: &AppName) -> Self {
+        let item = platform.apps.get(name);
+        let template = item.and_then(|item| platform.templates.get(&item.get()?.template));
         Self {
-            app: app(desired.tip).unwrap_or_else(|| Digest::of(b"")),
-            template: template(desired.tip),
-            environment,
-            conflict: conflict(desired.tip),
-            approved: desired.approved.map(|approved| (app(approved), template(approved), conflict(approved))),
-            policies: desired.tip.policies.folder,
-            waivers: waivers.clone(),
+            app: item.map(|item| item.folder),
+            template: template.map(|item| item.folder),
+            conflict: platform.conflict(name).cloned(),
         }
     }
 }
@@ -196,7 +224,7 @@ fn evaluate(
         let manifests = render::render(&tip)?;
         match desired.approved {
             Some(approved) if tip.environment.changes == Changes::PullRequest => {
-                approved_or_held(approved, desired.tip, (manifests, tip))
+                approved_or_held(approved.of(&tip.key), desired.tip, (manifests, tip))
             }
             _ => Ok((Some((manifests, tip)), None)),
         }
@@ -250,14 +278,15 @@ type Rendered = (Manifests, Instance);
 /// The tip, where it renders as the approved commit does; else the approved commit, with what follows the tip: owner,
 /// lifetime, suspension.
 fn approved_or_held(
-    approved: &Platform,
+    approved: Option<&Platform>,
     tip: &Platform,
     (manifests, instance): Rendered,
 ) -> Result<(Option<Rendered>, Option<Held>), Diagnostics> {
-    let item = approved.apps.get(&instance.key.app).and_then(|item| item.get());
-    if item.is_none_or(|app| app.tier != instance.key.tier) {
-        return Ok((None, Some(Held::New)));
-    }
+    let was_in_tier = |approved: &&Platform| {
+        let item = approved.apps.get(&instance.key.app).and_then(|item| item.get());
+        item.is_some_and(|app| app.tier == instance.key.tier)
+    };
+    let Some(approved) = approved.filter(was_in_tier) else { return Ok((None, Some(Held::New))) };
     let same_folder = |(a, b): (Option<Digest>, Option<Digest>)| a.is_some() && a == b;
     let folder = |platform: &Platform| platform.apps.get(&instance.key.app).map(|item| item.folder);
     let template = |platform: &Platform| platform.templates.get(&instance.app.template).map(|item| item.folder);
@@ -362,8 +391,12 @@ spec:
 
     fn judge(evaluator: &mut Evaluator, tip: &Snapshot, approved: &Snapshot, name: &str) -> Arc<Evaluated> {
         let (tip, approved) = (Platform::load(tip, None), Platform::load(approved, None));
+        judge_all(evaluator, &tip, Approved { baseline: &approved, instances: &BTreeMap::new() }, name)
+    }
+
+    fn judge_all(evaluator: &mut Evaluator, tip: &Platform, approved: Approved<'_>, name: &str) -> Arc<Evaluated> {
         let now = "2026-03-02T09:00:00Z".parse().unwrap();
-        let evaluation = evaluator.evaluate(&Desired { tip: &tip, approved: Some(&approved) }, now);
+        let evaluation = evaluator.evaluate(&Desired { tip, approved: Some(approved) }, now);
         evaluation.instances[&name.parse::<AppName>().unwrap()].clone()
     }
 
@@ -391,5 +424,20 @@ spec:
         let held = judge(&mut evaluator, &tip, &files, "high");
         assert_eq!((held.held, text(&held)), (Some(Held::Changed), "one".into()));
         assert_eq!(text(&judge(&mut evaluator, &tip, &approved, "high")), "better");
+    }
+
+    #[test]
+    fn an_app_s_own_approval_counts_before_the_baseline_and_ends_without_it() {
+        let (files, mut evaluator) = (files(), Evaluator::default());
+        let better = with(&files, &[("catalog/survey/v1/resources/map.yaml", Some(map("better")))]);
+        let (tip, baseline) = (Platform::load(&better, None), Platform::load(&files, None));
+        let mut held = |own: Option<Option<&Platform>>| {
+            let of = |own: Option<&Platform>| ("high.high".parse().unwrap(), own.cloned().map(Arc::new));
+            let instances = own.map(of).into_iter().collect();
+            judge_all(&mut evaluator, &tip, Approved { baseline: &baseline, instances: &instances }, "high").held
+        };
+        assert_eq!(held(None), Some(Held::Changed));
+        assert_eq!(held(Some(Some(&tip))), None);
+        assert_eq!(held(Some(None)), Some(Held::New));
     }
 }

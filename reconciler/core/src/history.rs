@@ -173,11 +173,14 @@ impl Life {
 #[serde(rename_all = "camelCase")]
 pub struct History {
     tip: Option<Revision>,
-    commits: u64,
+    /// Every commit, with its number: the first has 1.
+    line: BTreeMap<Revision, u64>,
     latest: Option<Timestamp>,
     /// Dates that were after now when they were read, by the number of their commit.
     ahead: Vec<Moment>,
     apps: BTreeMap<AppName, Record>,
+    /// The apps that were deleted, there again or not, and the number of the commit that did it last.
+    removed: BTreeMap<AppName, u64>,
 }
 
 impl History {
@@ -188,24 +191,48 @@ impl History {
 
     /// How many commits were folded.
     pub fn len(&self) -> u64 {
-        self.commits
+        self.line.len() as u64
     }
 
     /// Whether nothing was folded yet.
     pub fn is_empty(&self) -> bool {
-        self.commits == 0
+        self.line.is_empty()
+    }
+
+    /// Whether a commit was folded: it is of the first-parent history.
+    pub fn contains(&self, revision: &Revision) -> bool {
+        self.line.contains_key(revision)
+    }
+
+    /// Whether an app was deleted after a commit, even if it came back. A commit that is not of the first-parent history
+    /// is before everything.
+    pub fn deleted_since(&self, app: &AppName, revision: &Revision) -> bool {
+        self.removed.get(app) > self.line.get(revision)
+    }
+
+    /// Whether an app had last been deleted, or moved to another tier, when a commit was made.
+    pub fn had_left(&self, app: &AppName, revision: &Revision) -> bool {
+        let moved = self.apps.get(app).map(|record| record.tier_since.commit);
+        let left = moved.max(self.removed.get(app).copied());
+        left.is_some() && left <= self.line.get(revision).copied()
+    }
+
+    /// The apps that were deleted at some time, there again or not.
+    pub fn deleted(&self) -> impl Iterator<Item = &AppName> {
+        self.removed.keys()
     }
 
     /// Folds the next commit: the child, by first parent, of the one before.
     pub fn push(&mut self, commit: &CommitFacts, now: Timestamp) {
-        self.commits += 1;
+        let number = self.len() + 1;
+        self.line.insert(commit.revision, number);
         self.tip = Some(commit.revision);
         if commit.time > now {
-            self.ahead.push(Moment { time: commit.time, commit: self.commits });
+            self.ahead.push(Moment { time: commit.time, commit: number });
         } else {
             self.latest = self.latest.max(Some(commit.time));
         }
-        let at = Moment { time: self.latest.unwrap_or(Timestamp::MIN), commit: self.commits };
+        let at = Moment { time: self.latest.unwrap_or(Timestamp::MIN), commit: number };
         let gone: Vec<_> = commit.changes.iter().filter(|change| change.after.is_none()).collect();
         for change in &commit.changes {
             let Some(after) = &change.after else { continue };
@@ -218,6 +245,7 @@ impl History {
         for change in gone {
             if let Some(record) = self.apps.get_mut(&change.app) {
                 record.present = false;
+                self.removed.insert(change.app.clone(), at.commit);
                 record.touch(at, commit);
             }
         }
@@ -420,6 +448,22 @@ mod tests {
         for app in ["a", "b"] {
             assert_eq!(late.life(app), tell(Story::until("2026-06-01")).life(app));
         }
+    }
+
+    #[test]
+    fn a_deletion_is_remembered_when_the_app_is_back() {
+        let sandbox = || Some(facts("sandbox", None));
+        let mut commits = Vec::new();
+        let mut story = Story::until("2026-12-31");
+        for (date, after) in [("2026-01-01", sandbox()), ("2026-02-01", None), ("2026-03-01", sandbox())] {
+            story = story.commit(date, &[("a", after)]);
+            commits.push(story.history.tip().unwrap());
+        }
+        let (history, app) = (&story.history, "a".parse().unwrap());
+        let since = |revision: &Revision| (history.deleted_since(&app, revision), history.had_left(&app, revision));
+        assert_eq!([0, 1, 2].map(|at| since(&commits[at])), [(true, false), (false, true), (false, true)]);
+        assert_eq!(since(&[9; 20].into()), (true, false), "a commit of nobody knows where");
+        assert_eq!(history.deleted().collect::<Vec<_>>(), [&app]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Revision};
+use crate::history::History;
+use crate::names::{AppName, InstanceKey, TierName};
 
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -24,6 +26,16 @@ const PREDICATE: &str = "https://dayfly.dev/";
 pub enum Fact {
     /// Everything at this commit is approved to begin with: every app in its tier, the environments and the policies.
     Baseline,
+    /// One app in one tier is approved as it renders at this commit.
+    Approval {
+        /// The app.
+        app: AppName,
+        /// The tier.
+        tier: TierName,
+        /// The digest of what it rendered then: evidence of what the approver saw. Whether the tip renders the same is
+        /// asked of the running binary for both, so that a new version of Dayfly voids nothing.
+        rendered: Digest,
+    },
     /// What this commit no longer has is meant to go, however much it is.
     Confirmation,
 }
@@ -156,6 +168,7 @@ impl Fact {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Baseline => "baseline",
+            Self::Approval { .. } => "approval",
             Self::Confirmation => "confirmation",
         }
     }
@@ -214,8 +227,10 @@ fn pre_authentication_encoding(payload: &[u8]) -> Vec<u8> {
 pub struct Approvals {
     /// The commit whose environments, policies and approvers hold: the last approved control revision.
     pub control: Revision,
-    /// The commit at which every app in its tier is approved.
+    /// The commit at which every app in its tier is approved that has no approval of its own.
     pub baseline: Revision,
+    /// The commit of each app that was approved by itself since then.
+    pub instances: BTreeMap<InstanceKey, Revision>,
     /// The commit whose deletions were last confirmed.
     pub confirmed: Option<Revision>,
     /// When Dayfly took the platform over: the first baseline. Apps that are older count as born then.
@@ -224,6 +239,14 @@ pub struct Approvals {
     pub baselines: Vec<Revision>,
     /// The digests of all records, in order.
     pub chain: Vec<Digest>,
+}
+
+impl Approvals {
+    /// The commit at which an instance is approved; none where the app was deleted since, even if it came back.
+    pub fn of(&self, key: &InstanceKey, history: &History) -> Option<Revision> {
+        let revision = self.instances.get(key).unwrap_or(&self.baseline);
+        (!history.deleted_since(&key.app, revision)).then_some(*revision)
+    }
 }
 
 /// Folds the ledger's records, each after the one that it names. Records that prove nothing are returned beside, and
@@ -259,21 +282,32 @@ fn approve(approvals: &mut Option<Approvals>, record: &Record, digest: Digest) {
     let revision = record.revision;
     match (&record.fact, approvals) {
         (Fact::Baseline, none @ None) => {
-            let (since, baselines, chain) = (record.time, vec![revision], vec![digest]);
-            let confirmed = Some(revision);
-            *none = Some(Approvals { control: revision, baseline: revision, confirmed, since, baselines, chain });
+            *none = Some(Approvals {
+                control: revision,
+                baseline: revision,
+                instances: BTreeMap::new(),
+                confirmed: Some(revision),
+                since: record.time,
+                baselines: vec![revision],
+                chain: vec![digest],
+            });
         }
         (Fact::Baseline, Some(known)) => {
             // Who approves a commit as it stands approves what it lacks, too.
             (known.control, known.baseline, known.confirmed) = (revision, revision, Some(revision));
+            known.instances.clear();
             known.baselines.push(revision);
+            known.chain.push(digest);
+        }
+        (Fact::Approval { app, tier, .. }, Some(known)) => {
+            known.instances.insert(InstanceKey { app: app.clone(), tier: tier.clone() }, revision);
             known.chain.push(digest);
         }
         (Fact::Confirmation, Some(known)) => {
             known.confirmed = Some(revision);
             known.chain.push(digest);
         }
-        (Fact::Confirmation, None) => {}
+        (Fact::Approval { .. } | Fact::Confirmation, None) => {}
     }
 }
 
@@ -329,6 +363,29 @@ mod tests {
         let approvals = approvals.unwrap();
         assert_eq!((approvals.control, approvals.since), ([2; 20].into(), "2026-01-01T00:00:00Z".parse().unwrap()));
         assert_eq!((approvals.chain.len(), errors.len()), (2, 1));
+    }
+
+    #[test]
+    fn an_app_s_own_approval_counts_until_the_next_baseline() {
+        let signer = signer();
+        let key: InstanceKey = "survey.pilot".parse().unwrap();
+        let own = Fact::Approval { app: key.app.clone(), tier: key.tier.clone(), rendered: Digest::of(b"") };
+        let (mut envelopes, mut previous): (Vec<String>, _) = (Vec::new(), None);
+        for (digit, fact) in [(1, Fact::Baseline), (2, own), (3, Fact::Baseline)] {
+            let envelope = signer.sign(&Record { fact, previous, ..baseline(digit, "2026-01-01T00:00:00Z") });
+            previous = Some(signer.verifier().verify("r", envelope.as_bytes()).unwrap().0);
+            envelopes.push(envelope);
+        }
+        let approved = |records: usize| {
+            let records: Vec<_> = envelopes[..records].iter().map(|envelope| ("r", envelope.as_str())).collect();
+            let approvals = fold(&records, &signer).unwrap().0.unwrap();
+            assert_eq!(approvals.chain.len(), records.len());
+            (approvals.baseline, approvals.of(&key, &History::default()))
+        };
+        let commit = |digit: u8| Revision::from([digit; 20]);
+        assert_eq!(approved(1), (commit(1), Some(commit(1))));
+        assert_eq!(approved(2), (commit(1), Some(commit(2))));
+        assert_eq!(approved(3), (commit(3), Some(commit(3))));
     }
 
     #[test]

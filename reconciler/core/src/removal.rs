@@ -26,7 +26,7 @@ pub struct Facts<'a> {
     pub inventories: Vec<&'a Inventory>,
     /// The instances that run as git says. An app that changes its tier leaves the old one only then.
     pub settled: &'a BTreeSet<InstanceKey>,
-    /// The commit up to which somebody confirmed all deletions, whatever the budget says.
+    /// The commit up to which somebody confirmed all that left, whatever the budget says.
     pub confirmed: Option<Revision>,
     /// Now.
     pub now: Timestamp,
@@ -61,10 +61,10 @@ pub fn removals(facts: &Facts<'_>) -> Removals {
         match fate(facts, inventory, key) {
             Fate::Keep => {}
             Fate::Stay(why, help) => removals.stays.push(Stay { scope: inventory.scope().clone(), why, help }),
-            Fate::Announced if environment(facts, &key.tier).is_some() => {
+            Fate::Expected if environment(facts, &key.tier).is_some() => {
                 removals.remove.push(inventory.scope().clone());
             }
-            Fate::Announced | Fate::Surprise => surprises.entry(&key.tier).or_default().push(inventory.scope()),
+            Fate::Expected | Fate::Surprise => surprises.entry(&key.tier).or_default().push(inventory.scope()),
         }
     }
     for (tier, scopes) in surprises {
@@ -84,17 +84,19 @@ pub fn removals(facts: &Facts<'_>) -> Removals {
 enum Fate {
     Keep,
     Stay(String, String),
-    Announced,
+    /// Announced by an expiry, or confirmed by a person.
+    Expected,
     Surprise,
 }
 
 fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
-    let item = facts.platform.apps.get(&key.app);
-    if let Some(item) = item {
+    let is_confirmed = facts.confirmed.is_some_and(|commit| facts.history.had_left(&key.app, &commit));
+    if let Some(item) = facts.platform.apps.get(&key.app) {
         let Some(app) = item.get() else { return Fate::Keep };
         let moved = InstanceKey { app: key.app.clone(), tier: app.tier.clone() };
         return match moved == *key {
             true => Fate::Keep,
+            false if facts.settled.contains(&moved) && is_confirmed => Fate::Expected,
             false if facts.settled.contains(&moved) => Fate::Surprise,
             false => Fate::Stay(
                 format!("{} moves to {} and goes on running in {} until it runs there", key.app, moved.tier, key.tier),
@@ -114,7 +116,7 @@ fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
             "look whether this is the right repository and branch; nothing is deleted meanwhile".into(),
         );
     }
-    if facts.platform.apps.is_empty() && !is_confirmed(facts) {
+    if facts.platform.apps.is_empty() && !is_confirmed {
         return Fate::Stay(
             "apps/ has no app any more, so nothing is deleted".into(),
             "if all apps are meant to go, confirm it: dayfly retire --confirm".into(),
@@ -122,11 +124,7 @@ fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
     }
     let expires: Option<Timestamp> = inventory.last().expires.as_deref().and_then(|at| at.parse().ok());
     let is_announced = expires.is_some_and(|at| at <= facts.now);
-    if is_announced { Fate::Announced } else { Fate::Surprise }
-}
-
-fn is_confirmed(facts: &Facts<'_>) -> bool {
-    facts.confirmed.is_some() && facts.confirmed == facts.history.tip()
+    if is_announced || is_confirmed { Fate::Expected } else { Fate::Surprise }
 }
 
 fn environment<'a>(facts: &Facts<'a>, tier: &TierName) -> Option<&'a Environment> {
@@ -140,9 +138,6 @@ fn over_budget(facts: &Facts<'_>, tier: &TierName, removals: usize) -> Option<(S
             format!("mend or restore environments/{tier}/environment.yaml"),
         ));
     };
-    if is_confirmed(facts) {
-        return None;
-    }
     let total = facts
         .inventories
         .iter()
@@ -182,14 +177,18 @@ mod tests {
 
     /// A history in which these apps were in the sandbox.
     fn history(apps: &[String]) -> History {
-        let facts = || AppFacts { tier: Some("sandbox".into()), ..AppFacts::default() };
-        let change = |app: &String| AppChange { app: app.parse().unwrap(), before: None, after: Some(facts()) };
         let mut history = History::default();
+        let facts = AppFacts { tier: Some("sandbox".into()), ..AppFacts::default() };
+        commit(&mut history, 1, apps, Some(&facts));
+        history
+    }
+
+    fn commit(history: &mut History, digit: u8, apps: &[String], after: Option<&AppFacts>) {
+        let change = |app: &String| AppChange { app: app.parse().unwrap(), before: None, after: after.cloned() };
         let time = "2026-01-01T00:00:00Z".parse().unwrap();
         let (author, message, changes) = (String::new(), String::new(), apps.iter().map(change).collect());
-        let commit = CommitFacts { revision: [1; 20].into(), time, author, message, changes };
+        let commit = CommitFacts { revision: [digit; 20].into(), time, author, message, changes };
         history.push(&commit, NOW.parse().unwrap());
-        history
     }
 
     fn inventories(apps: &[String], tier: &str, expires: Option<&str>) -> Vec<Inventory> {
@@ -220,6 +219,20 @@ mod tests {
         assert_eq!((over.remove.len(), over.stays.len()), (0, 3));
         let past = inventories(&apps, "sandbox", Some("2026-03-01T00:00:00Z"));
         assert_eq!(decide(&platform, &apps, &past, &[]).remove.len(), 3);
+    }
+
+    #[test]
+    fn what_was_confirmed_goes_beyond_the_budget_and_what_left_later_does_not() {
+        let (platform, apps) = (platform(&[("other", "sandbox")]), names(3));
+        let (mut history, inventories) = (history(&apps), inventories(&apps, "sandbox", None));
+        commit(&mut history, 2, &apps, None);
+        commit(&mut history, 3, &[], None);
+        let decide = |confirmed| {
+            let (inventories, settled) = (inventories.iter().collect(), &BTreeSet::new());
+            let now = NOW.parse().unwrap();
+            removals(&Facts { platform: &platform, history: &history, inventories, settled, confirmed, now })
+        };
+        assert_eq!([1, 2, 3].map(|digit| decide(Some([digit; 20].into())).remove.len()), [0, 3, 3]);
     }
 
     #[test]

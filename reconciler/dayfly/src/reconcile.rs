@@ -328,8 +328,9 @@ impl Reconciler {
             .filter_map(|inventory| Some((inventory.scope(), inventory.last().revision?)))
             .filter(|(_, revision)| !self.source.knows(revision))
             .map(|(scope, revision)| (scope.to_string(), revision));
-        let base = Some(("the approved baseline".to_owned(), view.approvals.baseline));
-        let mut lost = lost.chain(base.filter(|(_, revision)| !self.source.knows(revision)));
+        let own = approvals.instances.iter().map(|(key, revision)| (format!("the approved {key}"), *revision));
+        let base = [("the approved baseline".to_owned(), approvals.baseline)];
+        let mut lost = lost.chain(base.into_iter().chain(own).filter(|(_, revision)| !self.source.knows(revision)));
         match lost.next() {
             None => Ok(()),
             Some((what, revision)) => Err(Error::refused(

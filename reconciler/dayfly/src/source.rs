@@ -1,16 +1,16 @@
 //! What git says: the tip, what is approved, the history, and the verdicts that follow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::digest::{Digest, Revision};
-use dayfly_core::evaluate::{Desired, Evaluation, Evaluator};
-use dayfly_core::history::History;
+use dayfly_core::evaluate::{Approved, Desired, Evaluation, Evaluator};
+use dayfly_core::history::{AppFacts, History};
 use dayfly_core::ledger::{Approvals, Verifier};
 use dayfly_core::lifecycle::Situation;
-use dayfly_core::names::AppName;
-use dayfly_core::platform::Platform;
+use dayfly_core::names::{AppName, InstanceKey, TemplateRef};
+use dayfly_core::platform::{Item, Platform};
 use dayfly_core::snapshot::Snapshot;
 use jiff::Timestamp;
 
@@ -29,12 +29,12 @@ pub struct Source {
     /// The ledger's records as they were last seen: it only ever grows.
     chain: Vec<Digest>,
     history: History,
-    /// The commits of the first-parent history.
-    line: BTreeSet<Revision>,
     /// All commits that lead to the tip: a merge may have made the platform's own line the second parent.
     ancestors: BTreeSet<Revision>,
     tip: Option<Loaded>,
-    approved: Option<Loaded>,
+    baseline: Option<Loaded>,
+    /// The instances that do not follow the baseline, and for each with an approval of its own that commit's platform.
+    instances: BTreeMap<InstanceKey, Option<Arc<Platform>>>,
 }
 
 /// A commit that was read.
@@ -69,10 +69,10 @@ impl Source {
             evaluator: Evaluator::default(),
             chain: Vec::new(),
             history: History::default(),
-            line: BTreeSet::new(),
             ancestors: BTreeSet::new(),
             tip: None,
-            approved: None,
+            baseline: None,
+            instances: BTreeMap::new(),
         }
     }
 
@@ -136,33 +136,90 @@ impl Source {
         snapshot: Arc<Snapshot>,
         now: Timestamp,
     ) -> Result<View, Error> {
-        let approved = self.approved(&approvals)?;
+        let control = self.baseline_snapshot(&approvals, &snapshot)?;
         let known = self.tip.take().filter(|known| known.control == approvals.control);
         let platform = match &known {
             Some(known) if Arc::ptr_eq(&known.snapshot, &snapshot) => known.platform.clone(),
             _ => {
-                let under_control = snapshot.with_folders_of(&approved.snapshot, &CONTROL);
+                let under_control = snapshot.with_folders_of(&control, &CONTROL);
                 Arc::new(Platform::load(&under_control, known.as_ref().map(|known| &*known.platform)))
             }
         };
         let control_waits =
-            CONTROL.iter().any(|folder| snapshot.folder_digest(folder) != approved.snapshot.folder_digest(folder));
-        let evaluation = self.evaluator.evaluate(&Desired { tip: &platform, approved: Some(&approved.platform) }, now);
+            CONTROL.iter().any(|folder| snapshot.folder_digest(folder) != control.folder_digest(folder));
+        let baseline = self.baseline(&approvals, control, &platform);
+        self.instances = self.own_approvals(&approvals, &baseline, &platform)?;
+        let approved = Approved { baseline: &baseline.platform, instances: &self.instances };
+        let evaluation = self.evaluator.evaluate(&Desired { tip: &platform, approved: Some(approved) }, now);
         self.tip = Some(Loaded { snapshot, platform: platform.clone(), control: approvals.control });
         Ok(View { tip, approvals, platform, evaluation, control_waits })
     }
 
-    fn approved(&mut self, approvals: &Approvals) -> Result<Loaded, Error> {
-        match &self.approved {
-            Some(known) if known.control == approvals.control => Ok(known.clone()),
+    /// The files of the approved baseline; what they share with other files is read once.
+    fn baseline_snapshot(&self, approvals: &Approvals, near: &Snapshot) -> Result<Arc<Snapshot>, Error> {
+        Ok(match &self.baseline {
+            Some(known) if known.control == approvals.baseline => known.snapshot.clone(),
+            _ if near.revision() == Some(approvals.baseline) => Arc::new(near.clone()),
+            _ => Arc::new(self.repository.snapshot_from(near, approvals.baseline)?),
+        })
+    }
+
+    fn baseline(&mut self, approvals: &Approvals, snapshot: Arc<Snapshot>, near: &Platform) -> Loaded {
+        match &self.baseline {
+            Some(known) if known.control == approvals.baseline => known.clone(),
             _ => {
-                let snapshot = Arc::new(self.repository.snapshot(approvals.baseline)?);
-                let platform = Arc::new(Platform::load(&snapshot, None));
-                let loaded = Loaded { snapshot, platform, control: approvals.control };
-                self.approved = Some(loaded.clone());
-                Ok(loaded)
+                let platform = Arc::new(Platform::load(&snapshot, Some(near)));
+                let loaded = Loaded { snapshot, platform, control: approvals.baseline };
+                self.baseline = Some(loaded.clone());
+                self.instances.clear();
+                loaded
             }
         }
+    }
+
+    /// The instances of the tip whose approval is not the baseline's: approved by themselves, or deleted since.
+    fn own_approvals(
+        &self,
+        approvals: &Approvals,
+        baseline: &Loaded,
+        tip: &Platform,
+    ) -> Result<BTreeMap<InstanceKey, Option<Arc<Platform>>>, Error> {
+        let mut own = BTreeMap::new();
+        let apps = approvals.instances.keys().map(|key| &key.app).chain(self.history.deleted());
+        for app in apps {
+            let Some(tier) = tip.apps.get(app).and_then(Item::get).map(|app| app.tier.clone()) else { continue };
+            let key = InstanceKey { app: app.clone(), tier };
+            let platform = match approvals.of(&key, &self.history) {
+                Some(revision) if revision == approvals.baseline => continue,
+                Some(revision) if self.knows(&revision) => Some(self.own_approval(&key, revision, baseline, tip)?),
+                Some(_) | None => None,
+            };
+            own.insert(key, platform);
+        }
+        Ok(own)
+    }
+
+    /// The platform of one app's approval: the app and its template at that commit, under the approved control revision.
+    fn own_approval(
+        &self,
+        key: &InstanceKey,
+        at: Revision,
+        baseline: &Loaded,
+        tip: &Platform,
+    ) -> Result<Arc<Platform>, Error> {
+        if let Some(Some(known)) = self.instances.get(key)
+            && known.revision == Some(at)
+        {
+            return Ok(known.clone());
+        }
+        let mut files = self.repository.folder(at, &format!("apps/{}/", key.app))?;
+        let manifest = files.iter().find(|(path, _)| path.ends_with("/app.yaml")).and_then(|(_, file)| file.bytes());
+        let template = manifest.and_then(|bytes| AppFacts::read(bytes).template?.parse::<TemplateRef>().ok());
+        if let Some(template) = template {
+            files.extend(self.repository.folder(at, &format!("catalog/{template}/"))?);
+        }
+        let snapshot = Snapshot::new(Some(at), files).with_folders_of(&baseline.snapshot, &CONTROL);
+        Ok(Arc::new(Platform::load(&snapshot, Some(tip))))
     }
 
     /// Whether a commit led to the tip, by whatever parent.
@@ -192,19 +249,17 @@ impl Source {
             return Err(git::Error::Shallow(self.repository.path().to_owned()).into());
         }
         self.read_ancestors(tip)?;
-        let mut new = self.repository.first_parents(tip, &self.line)?;
+        let mut new = self.repository.first_parents(tip, |commit| self.history.contains(commit))?;
         let goes_on = match new.first() {
             None => self.history.tip() == Some(tip),
             Some(first) => self.history.tip() == self.repository.first_parent(*first)?,
         };
         if !goes_on {
-            self.line.clear();
             self.history = History::default();
-            new = self.repository.first_parents(tip, &self.line)?;
+            new = self.repository.first_parents(tip, |_| false)?;
         }
         for revision in new {
             self.history.push(&self.repository.facts(revision)?, now);
-            self.line.insert(revision);
         }
         Ok(())
     }

@@ -88,32 +88,41 @@ impl Repository {
 
     /// The platform's files at a commit.
     pub fn snapshot(&self, at: Revision) -> Result<Snapshot, Error> {
-        let none = self.gix.empty_tree().id;
-        let files = self.diff_trees(none, self.tree_of(at)?)?;
-        let files: Result<Vec<_>, Error> = files
-            .into_iter()
-            .filter_map(|c| Some((c.after?, c)))
-            .map(|(id, c)| Ok((c.path, self.entry(id, c.mode)?)))
-            .collect();
-        Ok(Snapshot::new(Some(at), files?))
+        Ok(Snapshot::new(Some(at), self.files(self.tree_of(at)?, "")?))
+    }
+
+    /// Of the platform's files at a commit, those of one folder (`apps/survey/`, with the slash).
+    pub fn folder(&self, at: Revision, folder: &str) -> Result<Vec<(String, Entry)>, Error> {
+        let tree = self.gix.find_tree(self.tree_of(at)?).map_err(|e| self.broken(e))?;
+        match tree.lookup_entry_by_path(folder.trim_end_matches('/')).map_err(|e| self.broken(e))? {
+            Some(entry) if entry.mode().is_tree() => self.files(entry.object_id(), folder),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// All files of a tree that stands at a folder.
+    fn files(&self, tree: gix::ObjectId, folder: &str) -> Result<Vec<(String, Entry)>, Error> {
+        let found = self.diff_trees(self.gix.empty_tree().id, tree, folder)?;
+        let files = found.into_iter().filter_map(|file| Some((file.after?, file)));
+        files.map(|(id, file)| Ok((file.path, self.entry(id, file.mode)?))).collect()
     }
 
     /// The platform's files at a commit, from those of another: reads only what differs.
     pub fn snapshot_from(&self, before: &Snapshot, at: Revision) -> Result<Snapshot, Error> {
         let Some(from) = before.revision() else { return self.snapshot(at) };
         let mut changes = Vec::new();
-        for change in self.diff_trees(self.tree_of(from)?, self.tree_of(at)?)? {
+        for change in self.diff_trees(self.tree_of(from)?, self.tree_of(at)?, "")? {
             let entry = change.after.map(|id| self.entry(id, change.mode)).transpose()?;
             changes.push((change.path, entry));
         }
         Ok(before.patched(Some(at), changes))
     }
 
-    /// The first-parent history from the root to `tip`, without `known` commits, oldest first.
-    pub fn first_parents(&self, tip: Revision, known: &BTreeSet<Revision>) -> Result<Vec<Revision>, Error> {
+    /// The first-parent history from the root to `tip`, without commits that are known, oldest first.
+    pub fn first_parents(&self, tip: Revision, is_known: impl Fn(&Revision) -> bool) -> Result<Vec<Revision>, Error> {
         let mut line = Vec::new();
         let mut next = Some(tip);
-        while let Some(at) = next.filter(|at| !known.contains(at)) {
+        while let Some(at) = next.filter(|at| !is_known(at)) {
             line.push(at);
             next = self.first_parent(at)?;
         }
@@ -124,7 +133,7 @@ impl Repository {
     /// What a commit changed against its first parent, within the platform's folders.
     pub fn changes(&self, at: Revision) -> Result<Vec<Change>, Error> {
         let before = self.first_parent(at)?.map_or(Ok(self.gix.empty_tree().id), |parent| self.tree_of(parent))?;
-        self.diff_trees(before, self.tree_of(at)?)
+        self.diff_trees(before, self.tree_of(at)?, "")
     }
 
     /// All commits that lead to `tip`, by whatever parent, without the `known` ones; and the known ones it met.
@@ -228,7 +237,8 @@ impl Repository {
             .map_err(|e| self.broken(e))
     }
 
-    fn diff_trees(&self, before: gix::ObjectId, after: gix::ObjectId) -> Result<Vec<Change>, Error> {
+    /// What differs between two trees that stand at a folder, within the platform.
+    fn diff_trees(&self, before: gix::ObjectId, after: gix::ObjectId, folder: &str) -> Result<Vec<Change>, Error> {
         let mut recorder = Recorder::default().track_location(Some(recorder::Location::Path));
         self.record(before, after, &mut recorder)?;
         let changes = recorder.records.into_iter().filter_map(|change| {
@@ -239,7 +249,7 @@ impl Repository {
                     (path, Some(previous_oid), Some(oid), previous_entry_mode, entry_mode)
                 }
             };
-            let path = path.to_str_lossy().into_owned();
+            let path = format!("{folder}{}", path.to_str_lossy());
             (!mode.is_tree() && within(&path)).then(|| Change {
                 path,
                 before: before.map(object_id),

@@ -205,7 +205,9 @@ impl Reconciler {
             Verdict::Denied(violations) => {
                 return (Phase::Stalled, format!("policy forbids it: {}", first(violations)));
             }
-            Verdict::Unapproved => return (Phase::Held, "is new in its tier and waits for approval".into()),
+            Verdict::Unapproved => {
+                return (Phase::Held, format!("is new in its tier and waits for approval; {}", approve(evaluated)));
+            }
             Verdict::Admitted(_) => {}
         }
         let unfinished = scope.is_some_and(|scope| pass.unfinished.contains(scope));
@@ -225,8 +227,10 @@ impl Reconciler {
             (_, _, Some(Health::Progressing(why) | Health::Terminating(why))) => (Phase::Reconciling, why.to_string()),
             _ if unfinished => (Phase::Reconciling, String::new()),
             _ => match evaluated.held {
-                Some(Held::Changed) => (Phase::Held, "a change waits for approval; what was approved runs on".into()),
-                Some(Held::New) => (Phase::Held, "waits for approval".into()),
+                Some(Held::Changed | Held::New) => {
+                    let waits = "a change waits for approval, and what was approved runs on";
+                    (Phase::Held, format!("{waits}; {}", approve(evaluated)))
+                }
                 None => (Phase::Ready, String::new()),
             },
         }
@@ -250,6 +254,11 @@ impl Reconciler {
         };
         inventory?.entries().map(|(key, _)| of(key)).max_by_key(rank)
     }
+}
+
+/// The next step for what is held.
+fn approve(evaluated: &Evaluated) -> String {
+    format!("approve it with dayfly adopt --app {}", evaluated.app)
 }
 
 fn join(message: String, more: &str) -> String {
