@@ -247,6 +247,23 @@ async fn an_emptied_platform_deletes_nothing_until_it_is_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_app_goes_when_a_person_retired_it() {
+    let world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    for app in ["apps/go-links/", "apps/travel-approval/", "apps/vendor-requests/", "apps/event-signup/"] {
+        world.commit(&[(app, None)]);
+    }
+    reconciler.pass(world.now()).await.unwrap();
+    world.commit(&[("apps/quarterly-feedback/", None)]);
+    assert_eq!(reconciler.pass(world.now()).await.unwrap().changes.len(), 0);
+    let (items, told) = reconciler.status(world.now()).await.unwrap();
+    assert!(items.is_empty() && told.iter().any(|found| found.rule == "remove/stays"), "{told:?}");
+    world.record(Fact::Retirement { app: "quarterly-feedback".parse().unwrap() });
+    reconciler.pass(world.now()).await.unwrap();
+    assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rewritten_history_pauses_everything() {
     let world = World::of_the_sample().await;
     let first = world.tip();

@@ -36,6 +36,11 @@ pub enum Fact {
         /// asked of the running binary for both, so that a new version of Dayfly voids nothing.
         rendered: Digest,
     },
+    /// A person retired this app: this commit deletes it on purpose.
+    Retirement {
+        /// The app.
+        app: AppName,
+    },
     /// What this commit no longer has is meant to go, however much it is.
     Confirmation,
 }
@@ -169,6 +174,7 @@ impl Fact {
         match self {
             Self::Baseline => "baseline",
             Self::Approval { .. } => "approval",
+            Self::Retirement { .. } => "retirement",
             Self::Confirmation => "confirmation",
         }
     }
@@ -233,6 +239,8 @@ pub struct Approvals {
     pub instances: BTreeMap<InstanceKey, Revision>,
     /// The commit whose deletions were last confirmed.
     pub confirmed: Option<Revision>,
+    /// The apps that a person retired, and the commit that did it last.
+    pub retired: BTreeMap<AppName, Revision>,
     /// When Dayfly took the platform over: the first baseline. Apps that are older count as born then.
     pub since: Timestamp,
     /// All commits that were approved to begin with, in order.
@@ -246,6 +254,12 @@ impl Approvals {
     pub fn of(&self, key: &InstanceKey, history: &History) -> Option<Revision> {
         let revision = self.instances.get(key).unwrap_or(&self.baseline);
         (!history.deleted_since(&key.app, revision)).then_some(*revision)
+    }
+
+    /// Whether somebody signed that an app is meant to be gone from where it was.
+    pub fn has_confirmed(&self, app: &AppName, history: &History) -> bool {
+        let mut signed = self.confirmed.iter().chain(self.retired.get(app));
+        signed.any(|revision| history.had_left(app, revision))
     }
 }
 
@@ -287,6 +301,7 @@ fn approve(approvals: &mut Option<Approvals>, record: &Record, digest: Digest) {
                 baseline: revision,
                 instances: BTreeMap::new(),
                 confirmed: Some(revision),
+                retired: BTreeMap::new(),
                 since: record.time,
                 baselines: vec![revision],
                 chain: vec![digest],
@@ -303,11 +318,15 @@ fn approve(approvals: &mut Option<Approvals>, record: &Record, digest: Digest) {
             known.instances.insert(InstanceKey { app: app.clone(), tier: tier.clone() }, revision);
             known.chain.push(digest);
         }
+        (Fact::Retirement { app }, Some(known)) => {
+            known.retired.insert(app.clone(), revision);
+            known.chain.push(digest);
+        }
         (Fact::Confirmation, Some(known)) => {
             known.confirmed = Some(revision);
             known.chain.push(digest);
         }
-        (Fact::Approval { .. } | Fact::Confirmation, None) => {}
+        (_, None) => {}
     }
 }
 

@@ -10,10 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::budget;
-use crate::digest::Revision;
 use crate::history::History;
 use crate::inventory::{Inventory, Scope};
-use crate::names::{InstanceKey, TierName};
+use crate::names::{AppName, InstanceKey, TierName};
 use crate::platform::{Environment, Platform};
 
 /// What the decision depends on.
@@ -26,8 +25,8 @@ pub struct Facts<'a> {
     pub inventories: Vec<&'a Inventory>,
     /// The instances that run as git says. An app that changes its tier leaves the old one only then.
     pub settled: &'a BTreeSet<InstanceKey>,
-    /// The commit up to which somebody confirmed all that left, whatever the budget says.
-    pub confirmed: Option<Revision>,
+    /// Whether somebody confirmed that an app is meant to be gone, whatever the budget says.
+    pub is_confirmed: &'a dyn Fn(&AppName) -> bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -90,7 +89,7 @@ enum Fate {
 }
 
 fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
-    let is_confirmed = facts.confirmed.is_some_and(|commit| facts.history.had_left(&key.app, &commit));
+    let is_confirmed = (facts.is_confirmed)(&key.app);
     if let Some(item) = facts.platform.apps.get(&key.app) {
         let Some(app) = item.get() else { return Fate::Keep };
         let moved = InstanceKey { app: key.app.clone(), tier: app.tier.clone() };
@@ -116,15 +115,18 @@ fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
             "look whether this is the right repository and branch; nothing is deleted meanwhile".into(),
         );
     }
-    if facts.platform.apps.is_empty() && !is_confirmed {
+    let expires: Option<Timestamp> = inventory.last().expires.as_deref().and_then(|at| at.parse().ok());
+    let is_announced = expires.is_some_and(|at| at <= facts.now);
+    if is_announced || is_confirmed {
+        return Fate::Expected;
+    }
+    if facts.platform.apps.is_empty() {
         return Fate::Stay(
             "apps/ has no app any more, so nothing is deleted".into(),
             "if all apps are meant to go, confirm it: dayfly retire --confirm".into(),
         );
     }
-    let expires: Option<Timestamp> = inventory.last().expires.as_deref().and_then(|at| at.parse().ok());
-    let is_announced = expires.is_some_and(|at| at <= facts.now);
-    if is_announced || is_confirmed { Fate::Expected } else { Fate::Surprise }
+    Fate::Surprise
 }
 
 fn environment<'a>(facts: &Facts<'a>, tier: &TierName) -> Option<&'a Environment> {
@@ -206,7 +208,7 @@ mod tests {
             history: &history(known),
             inventories: inventories.iter().collect(),
             settled: &settled.iter().map(|key| key.parse().unwrap()).collect(),
-            confirmed: None,
+            is_confirmed: &|_| false,
             now: NOW.parse().unwrap(),
         })
     }
@@ -227,12 +229,22 @@ mod tests {
         let (mut history, inventories) = (history(&apps), inventories(&apps, "sandbox", None));
         commit(&mut history, 2, &apps, None);
         commit(&mut history, 3, &[], None);
-        let decide = |confirmed| {
+        let decide = |digit| {
             let (inventories, settled) = (inventories.iter().collect(), &BTreeSet::new());
-            let now = NOW.parse().unwrap();
-            removals(&Facts { platform: &platform, history: &history, inventories, settled, confirmed, now })
+            let is_confirmed = |app: &AppName| history.had_left(app, &[digit; 20].into());
+            let (now, is_confirmed) = (NOW.parse().unwrap(), &is_confirmed as &dyn Fn(&AppName) -> bool);
+            removals(&Facts { platform: &platform, history: &history, inventories, settled, is_confirmed, now })
         };
-        assert_eq!([1, 2, 3].map(|digit| decide(Some([digit; 20].into())).remove.len()), [0, 3, 3]);
+        assert_eq!([1, 2, 3].map(|digit| decide(digit).remove.len()), [0, 3, 3]);
+    }
+
+    #[test]
+    fn the_last_app_goes_when_its_time_is_up_and_not_by_surprise() {
+        let (platform, apps) = (platform(&[]), names(1));
+        let surprise = decide(&platform, &apps, &inventories(&apps, "sandbox", None), &[]);
+        assert_eq!((surprise.remove.len(), surprise.stays.len()), (0, 1));
+        let past = inventories(&apps, "sandbox", Some("2026-03-01T00:00:00Z"));
+        assert_eq!(decide(&platform, &apps, &past, &[]).remove.len(), 1);
     }
 
     #[test]

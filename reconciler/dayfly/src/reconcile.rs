@@ -187,16 +187,22 @@ impl Reconciler {
         self.pass_within(now, IMPATIENCE).await
     }
 
-    /// How the apps are, without changing anything.
-    pub async fn status(&mut self, now: Timestamp) -> Result<Vec<Status>, Error> {
+    /// How the apps are, and what somebody should know beside them, without changing anything.
+    pub async fn status(&mut self, now: Timestamp) -> Result<(Vec<Status>, Vec<Diagnostic>), Error> {
         let view = self.source.read(now)?;
         let mut pass = Pass::new(&view, now);
+        pass.diagnostics.extend(view.findings());
         self.observe(&view, &mut pass).await?;
         let all = self.scopes(&view);
         self.plan(&view, all, now, &mut pass);
         let removals = self.removals(&view, now);
+        pass.diagnostics.extend(removals.stays.iter().map(stay));
         self.report(&view, &removals, now, &mut pass);
-        Ok(pass.items)
+        // What is about an app of the list is its message.
+        let listed: BTreeSet<_> = pass.items.iter().map(|item| &item.app).collect();
+        let is_asked_for = |app: &AppName| (self.only.is_empty() || self.only.contains(app)) && !listed.contains(app);
+        pass.diagnostics.retain(|found| found.app.as_ref().is_none_or(&is_asked_for));
+        Ok((pass.items, pass.diagnostics))
     }
 
     /// What a pass would change if these files were the tip.
@@ -498,7 +504,7 @@ impl Reconciler {
             history: self.source.history(),
             inventories: self.inventories.values().filter(reachable).collect(),
             settled: &settled.collect(),
-            confirmed: view.approvals.confirmed,
+            is_confirmed: &|app| view.approvals.has_confirmed(app, self.source.history()),
             now,
         });
         removals.remove.retain(|scope| self.only.is_empty() || scope.app().is_some_and(|app| self.only.contains(app)));

@@ -46,6 +46,9 @@ const GAP: usize = 2;
 
 /// The table of apps, a line each, and what a person should know about some of them.
 pub fn table(output: &Output, items: &[Status], now: Timestamp) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
     let mut table = Table::new();
     let columns = fitting(items, now, table.width().map(usize::from));
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);

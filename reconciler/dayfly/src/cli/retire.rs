@@ -1,10 +1,13 @@
 //! `dayfly retire`: a person ends an app, or confirms that many may go.
 
+use dayfly_core::digest::Revision;
 use dayfly_core::ledger::Fact;
 use dayfly_core::lifecycle::retire;
+use dayfly_core::names::AppName;
 
 use super::{Context, Exit, proposed, render};
 use crate::error::Error;
+use crate::git::Repository;
 use crate::ledger;
 
 /// End an app: commit its deletion
@@ -29,10 +32,23 @@ impl Retire {
         let app = render::known_app(&platform, name)?;
         // One line: it stands in a commit's message, among lines that mean something.
         let reason = self.reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        match retire::retire(&platform, &app, &reason) {
-            Ok(proposal) => proposed::carry(context, &repository, &snapshot, &proposal),
-            Err(diagnostic) => proposed::refuse(context, &diagnostic),
+        let proposal = match retire::retire(&platform, &app, &reason) {
+            Ok(proposal) => proposal,
+            Err(diagnostic) => return proposed::refuse(context, &diagnostic),
+        };
+        if let Some(revision) = proposed::carry(context, &repository, &snapshot, &proposal)? {
+            sign(context, &repository, revision, app)?;
         }
+        Ok(0)
+    }
+}
+
+/// Signs that the deletion is meant, where the key is at hand: what guards against accidents does not stop it then.
+fn sign(context: &Context, repository: &Repository, revision: Revision, app: AppName) -> Result<(), Error> {
+    let Ok(signer) = context.home().signer(context.global.ledger_key.as_deref()) else { return Ok(()) };
+    match ledger::read(repository, &signer.verifier())? {
+        Some(_) => ledger::append(repository, &signer, revision, context.now(), Fact::Retirement { app }),
+        None => Ok(()),
     }
 }
 

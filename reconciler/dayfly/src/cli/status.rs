@@ -18,11 +18,12 @@ impl Status {
         let apps: Vec<String> = self.app.into_iter().collect();
         let mut reconciler = context.reconciler(&apps)?;
         let now = context.now();
-        let items = context.block_on(async { reconciler.status(now).await })?;
+        let (items, diagnostics) = context.block_on(async { reconciler.status(now).await })?;
         if context.output.is_data() {
-            context.output.data("StatusList", &json!({ "items": items }))?;
+            context.output.data("StatusList", &json!({ "items": items, "diagnostics": diagnostics }))?;
         } else {
             context.output.text(&report::table(&context.output, &items, now));
+            context.output.diagnostics(&diagnostics);
         }
         Ok(u8::from(items.iter().any(|item| item.is_unhealthy())))
     }
