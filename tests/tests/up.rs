@@ -189,6 +189,27 @@ fn a_saved_file_is_live() {
 }
 
 #[test]
+fn a_first_app_lives_and_dies() {
+    let environment = empty();
+    environment.dayfly(&["init", "."]);
+    let up = Up::ready(&environment, &["--watch"]);
+    let settings = ["owner=maya@example.com", "team=people-ops", "costCenter=CC-1042", "title=Our first"];
+    let mut new = vec!["new", "--template", "simple-survey/v1", "--name", "quarterly-feedback"];
+    new.extend(settings.iter().flat_map(|setting| ["--set", *setting]));
+    let new = environment.dayfly(&new);
+    assert_eq!(new.code, Some(0), "{}", new.stderr);
+    goes_live(&environment, &up, "Our first");
+    let retire = environment.dayfly(&["retire", "quarterly-feedback"]);
+    assert_eq!(retire.code, Some(0), "{}", retire.stderr);
+    let deadline = Instant::now() + DEADLINE;
+    while is_live(&environment, "Our first") {
+        assert!(Instant::now() < deadline, "it never goes\n{}", up.log());
+        sleep(Duration::from_millis(100));
+    }
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
 fn a_kill_in_the_middle_is_gone_on_with() {
     let environment = sample();
     for _ in 0..2 {

@@ -1,11 +1,14 @@
 //! The controller: one loop over a closed set of events, each of which leads to the same pass.
 
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dayfly_core::snapshot::Snapshot;
 use jiff::Timestamp;
-use notify::{RecursiveMode, Watcher as _};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Reason};
@@ -43,9 +46,9 @@ pub async fn run(
     mut tell: impl FnMut(Result<&Pass, &Error>),
 ) -> Result<(), Error> {
     let (sender, mut events) = mpsc::unbounded_channel();
-    let _repository = watch(&[reconciler.repository().git_dir()], sender.clone(), is_reference, || Event::Repository)?;
-    let mut saved = saves.map(|root| Saved::new(root, reconciler.repository())).transpose()?;
-    let _saves = saved.as_ref().map(|saved| saved.watch(sender.clone())).transpose()?;
+    let mut repository = watcher(sender.clone(), is_reference, || Event::Repository)?;
+    watch(&mut repository, reconciler.repository().git_dir(), RecursiveMode::Recursive)?;
+    let mut saved = saves.map(|root| Saved::new(root, reconciler.repository(), sender.clone())).transpose()?;
     tokio::spawn(async move {
         let _ = stop_signal().await;
         let _ = sender.send(Event::Stop);
@@ -105,25 +108,26 @@ fn until(due: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(due.duration_since(now)).unwrap_or_default().min(LONGEST_SLEEP)
 }
 
-/// Watches folders and sends an event for each change that counts. Reading a file raises events too: they do not count.
-fn watch(
-    folders: &[&Path],
+/// Sends an event for each change that counts, of what it will watch. Reading a file raises events too: they do not count.
+fn watcher(
     sender: mpsc::UnboundedSender<Event>,
     counts: impl Fn(&Path) -> bool + Send + 'static,
     event: impl Fn() -> Event + Send + 'static,
-) -> Result<notify::RecommendedWatcher, Error> {
-    let failed =
-        |e: notify::Error| Error::usage(format!("files cannot be watched: {e}"), "raise fs.inotify.max_user_watches");
-    let mut watcher = notify::recommended_watcher(move |seen: notify::Result<notify::Event>| {
+) -> Result<RecommendedWatcher, Error> {
+    notify::recommended_watcher(move |seen: notify::Result<notify::Event>| {
         if seen.is_ok_and(|seen| !seen.kind.is_access() && seen.paths.iter().any(|path| counts(path))) {
             let _ = sender.send(event());
         }
     })
-    .map_err(failed)?;
-    for folder in folders {
-        watcher.watch(folder, RecursiveMode::Recursive).map_err(failed)?;
-    }
-    Ok(watcher)
+    .map_err(unwatched)
+}
+
+fn watch(watcher: &mut RecommendedWatcher, folder: &Path, mode: RecursiveMode) -> Result<(), Error> {
+    watcher.watch(folder, mode).map_err(unwatched)
+}
+
+fn unwatched(error: notify::Error) -> Error {
+    Error::usage(format!("files cannot be watched: {error}"), "raise fs.inotify.max_user_watches")
 }
 
 /// Whether a path of the git directory says where a branch is. The ledger and lock files come along with others.
@@ -146,23 +150,41 @@ struct Saved {
     root: PathBuf,
     bare: PathBuf,
     seen: Snapshot,
+    watcher: RecommendedWatcher,
+    /// The platform's folders that are watched, each with the number that tells it from a later one of that name.
+    watched: BTreeMap<PathBuf, u64>,
 }
 
 impl Saved {
-    fn new(root: PathBuf, repository: &Repository) -> Result<Self, Error> {
-        let seen = git::working_tree(&root)?;
-        Ok(Self { root, bare: repository.path().to_owned(), seen })
+    fn new(root: PathBuf, repository: &Repository, sender: mpsc::UnboundedSender<Event>) -> Result<Self, Error> {
+        let root = fs::canonicalize(&root).map_err(Error::file(&root))?;
+        let folders = git::FOLDERS.map(|name| root.join(name));
+        let counts = move |path: &Path| folders.iter().any(|folder| path.starts_with(folder));
+        let mut watcher = watcher(sender, counts, || Event::Saved)?;
+        // The folder itself, for the day when one of the platform's appears.
+        watch(&mut watcher, &root, RecursiveMode::NonRecursive)?;
+        let (seen, bare) = (git::working_tree(&root)?, repository.path().to_owned());
+        let mut saved = Self { root, bare, seen, watcher, watched: BTreeMap::new() };
+        saved.watch()?;
+        Ok(saved)
     }
 
-    fn watch(&self, sender: mpsc::UnboundedSender<Event>) -> Result<notify::RecommendedWatcher, Error> {
-        let folders: Vec<PathBuf> =
-            git::FOLDERS.iter().map(|name| self.root.join(name)).filter(|path| path.is_dir()).collect();
-        let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
-        watch(&folders, sender, |_| true, || Event::Saved)
+    /// Watches the platform's folders that are there now.
+    fn watch(&mut self) -> Result<(), Error> {
+        let folders = git::FOLDERS.iter().map(|name| self.root.join(name));
+        let here =
+            folders.filter_map(|path| fs::metadata(&path).ok().filter(Metadata::is_dir).map(|it| (path, it.ino())));
+        let here: BTreeMap<_, _> = here.collect();
+        for (path, _) in here.iter().filter(|(path, number)| self.watched.get(*path) != Some(number)) {
+            watch(&mut self.watcher, path, RecursiveMode::Recursive)?;
+        }
+        self.watched = here;
+        Ok(())
     }
 
     /// Commits what was saved; the moved branch then is an event of its own.
     fn commit(&mut self, now: Timestamp) -> Result<(), Error> {
+        self.watch()?;
         let current = git::working_tree(&self.root)?;
         let edits: Vec<(String, Option<Vec<u8>>)> = self
             .seen
@@ -178,16 +200,23 @@ impl Saved {
             [path] => format!("save: {path}\n"),
             paths => format!("save: {} files\n\n{}\n", paths.len(), paths.join("\n")),
         };
-        let tip = Repository::open(&self.bare)?.tip()?;
-        let commit = Commit {
-            branch: &tip.branch,
-            parent: Some(tip.revision),
-            is_new_branch: false,
-            edits: &edits,
-            message: &message,
-            time: now,
-        };
-        Writer::open(&self.bare)?.commit(&commit)?;
+        // Somebody else's commit may come first; the next try is made on top of it.
+        let mut tries = 3;
+        loop {
+            let tip = Repository::open(&self.bare)?.tip()?;
+            let commit = Commit {
+                branch: &tip.branch,
+                parent: Some(tip.revision),
+                is_new_branch: false,
+                edits: &edits,
+                message: &message,
+                time: now,
+            };
+            match Writer::open(&self.bare)?.commit(&commit) {
+                Err(git::Error::Moved { .. }) if tries > 1 => tries -= 1,
+                done => break drop(done?),
+            }
+        }
         self.seen = current;
         Ok(())
     }
