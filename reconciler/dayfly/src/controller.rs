@@ -214,7 +214,10 @@ impl Saved {
             };
             match Writer::open(&self.bare)?.commit(&commit) {
                 Err(git::Error::Moved { .. }) if tries > 1 => tries -= 1,
-                done => break drop(done?),
+                done => {
+                    done?;
+                    break;
+                }
             }
         }
         self.seen = current;
