@@ -10,6 +10,7 @@ use dayfly::git::{Commit, Repository, Writer};
 use dayfly::home::Home;
 use dayfly::reconcile::Reconciler;
 use dayfly_core::digest::Revision;
+use dayfly_core::inventory;
 use dayfly_core::ledger::{Fact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config, Handle};
 use jiff::{SignedDuration, Timestamp};
@@ -185,10 +186,55 @@ impl World {
         Reconciler::new(self.repository(), self.signer.verifier(), target).at_stated_times(true)
     }
 
+    /// One more empty cluster, and a context of that name for it.
+    pub async fn another_cluster(&self, name: &str) -> Handle {
+        let server = ApiServer::start(Config::new(self.home.state().join(name))).await.unwrap();
+        let mut other = Kubeconfig::from_yaml(&server.kubeconfig(name)).unwrap();
+        other.clusters[0].name = name.into();
+        let context = other.contexts[0].context.as_mut().unwrap();
+        (context.cluster, context.user) = (name.into(), Some(name.into()));
+        other.auth_infos[0].name = name.into();
+        self.with_kubeconfig(|known| {
+            known.clusters.append(&mut other.clusters);
+            known.auth_infos.append(&mut other.auth_infos);
+            known.contexts.append(&mut other.contexts);
+        });
+        server
+    }
+
+    /// A context for a cluster that another one names, too: by another user.
+    pub fn same_cluster_as(&self, context: &str, name: &str) {
+        self.with_kubeconfig(|known| {
+            let mut user = known.auth_infos[0].clone();
+            user.name = name.into();
+            known.auth_infos.push(user);
+            let mut context = known.contexts.iter().find(|known| known.name == context).unwrap().clone();
+            context.name = name.into();
+            context.context.as_mut().unwrap().user = Some(name.into());
+            known.contexts.push(context);
+        });
+    }
+
+    /// Takes a context out of the kubeconfig.
+    pub fn lose_context(&self, name: &str) {
+        self.with_kubeconfig(|known| known.contexts.retain(|context| context.name != name));
+    }
+
+    fn with_kubeconfig(&self, change: impl FnOnce(&mut Kubeconfig)) {
+        let mut kubeconfig = Kubeconfig::read_from(self.home.kubeconfig()).unwrap();
+        change(&mut kubeconfig);
+        fs::write(self.home.kubeconfig(), serde_yaml::to_string(&kubeconfig).unwrap()).unwrap();
+    }
+
     /// A client of the cluster that is not Dayfly.
     pub async fn client(&self) -> Client {
+        self.client_of("sandbox").await
+    }
+
+    async fn client_of(&self, context: &str) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.home.kubeconfig()).unwrap();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        let options = KubeConfigOptions { context: Some(context.into()), ..KubeConfigOptions::default() };
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
         Client::try_from(config).unwrap()
     }
 
@@ -201,8 +247,20 @@ impl World {
 
     /// Whether a namespace is there.
     pub async fn has_namespace(&self, name: &str) -> bool {
-        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client().await);
+        self.has_namespace_on("sandbox", name).await
+    }
+
+    /// Whether a namespace is on the cluster of a context.
+    pub async fn has_namespace_on(&self, context: &str, name: &str) -> bool {
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client_of(context).await);
         namespaces.get_opt(name).await.unwrap().is_some()
+    }
+
+    /// How many inventories are on the cluster of a context.
+    pub async fn inventories_on(&self, context: &str) -> usize {
+        let client = self.client_of(context).await;
+        let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(client, inventory::NAMESPACE);
+        maps.list(&kube::api::ListParams::default().labels(inventory::SELECTOR)).await.unwrap().items.len()
     }
 }
 

@@ -141,7 +141,7 @@ impl World {
 
 async fn connect(kubeconfig: &Path, context: &str, calls: Calls) -> Cluster {
     let target = environment::Cluster::Context(context.into());
-    let cluster = Cluster::connect(&target, Some(kubeconfig), calls).await.unwrap();
+    let cluster = Cluster::connect(context.into(), &target, Some(kubeconfig), calls).await.unwrap();
     cluster.watch();
     assert!(cluster.ready().await.is_empty());
     cluster

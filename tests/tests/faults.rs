@@ -274,7 +274,7 @@ async fn what_happens_while_the_api_server_is_away_is_caught_up_with() {
     change(&world, "survey", "Second");
     world.commit(&[("apps/late/app.yaml", Some(&app("late", "ttl: 20d")))]);
     let pass = until(&world, &mut reconciler, "that it is away", |pass| pass.is_unfinished()).await;
-    assert!(told(&pass).contains("sandbox: "), "{}", told(&pass));
+    assert!(told(&pass).contains("local: "), "{}", told(&pass));
     assert_eq!(item(&pass, "survey").phase, Phase::Stalled, "{:?}", item(&pass, "survey"));
 
     world.server_starts().await;

@@ -76,6 +76,15 @@ impl Scope {
     }
 }
 
+/// A scope on a cluster. A tier that moves to another cluster leaves its scopes on the old one for a while.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Place {
+    /// The cluster's id.
+    pub cluster: String,
+    /// What is there.
+    pub scope: Scope,
+}
+
 /// One object of an inventory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entry {

@@ -1,9 +1,9 @@
 //! Which instances are to go from a cluster: only those that git positively deleted, and never too many at once.
 //!
 //! An instance that has an inventory is removed when the app's folder existed in the default branch's history and the tip
-//! has it no more, or when the tip moved the app to another tier and it runs there. Everything else keeps it: a folder that
-//! cannot be read, a history that was rewritten, an `apps/` that is empty all of a sudden, a surprise above the budget. A
-//! surprise is whatever nobody announced by an expiry, a change of tier included.
+//! has it no more, or when the tip moved the app to another tier, or its tier to another cluster, and it runs there.
+//! Everything else keeps it: a folder that cannot be read, a history that was rewritten, an `apps/` that is empty all of a
+//! sudden, a surprise above the budget. A surprise is whatever nobody announced by an expiry, a move included.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::budget;
 use crate::history::History;
-use crate::inventory::{Inventory, Scope};
+use crate::inventory::{Inventory, Place, Scope};
 use crate::names::{AppName, InstanceKey, TierName};
 use crate::platform::{Environment, Platform};
 
@@ -22,20 +22,40 @@ pub struct Facts<'a> {
     /// The tip's history.
     pub history: &'a History,
     /// The inventories that were found, of all tiers.
-    pub inventories: Vec<&'a Inventory>,
-    /// The instances that run as git says. An app that changes its tier leaves the old one only then.
-    pub settled: &'a BTreeSet<InstanceKey>,
+    pub inventories: Vec<Found<'a>>,
+    /// What runs as git says, where its tier is now. What moves leaves the old place only then.
+    pub settled: &'a BTreeSet<Scope>,
     /// Whether somebody confirmed that an app is meant to be gone, whatever the budget says.
     pub is_confirmed: &'a dyn Fn(&AppName) -> bool,
     /// Now.
     pub now: Timestamp,
 }
 
+/// An inventory that was found.
+pub struct Found<'a> {
+    /// The inventory.
+    pub inventory: &'a Inventory,
+    /// The id of its cluster.
+    pub cluster: &'a str,
+    /// The name of that cluster, where its tier is on another one now.
+    pub left_on: Option<&'a str>,
+}
+
+impl Found<'_> {
+    fn place(&self) -> Place {
+        Place { cluster: self.cluster.to_owned(), scope: self.inventory.scope().clone() }
+    }
+
+    fn tier(&self) -> &TierName {
+        self.inventory.scope().tier()
+    }
+}
+
 /// The decision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removals {
     /// What goes.
-    pub remove: Vec<Scope>,
+    pub remove: Vec<Place>,
     /// What would go and stays for now, and why: a sentence, and the next step.
     pub stays: Vec<Stay>,
 }
@@ -54,23 +74,25 @@ pub struct Stay {
 /// What of the instances in the clusters is to go.
 pub fn removals(facts: &Facts<'_>) -> Removals {
     let mut removals = Removals::default();
-    let mut surprises: BTreeMap<&TierName, Vec<&Scope>> = BTreeMap::new();
-    for inventory in &facts.inventories {
-        let Scope::Instance(key) = inventory.scope() else { continue };
-        match fate(facts, inventory, key) {
+    let mut surprises: BTreeMap<&TierName, Vec<&Found<'_>>> = BTreeMap::new();
+    for found in &facts.inventories {
+        let (scope, tier) = (found.inventory.scope(), found.tier());
+        let fate = match scope {
+            Scope::Instance(key) => fate(facts, found, key),
+            Scope::Shared(_) => fate_of_shared(facts, found),
+        };
+        match fate {
             Fate::Keep => {}
-            Fate::Stay(why, help) => removals.stays.push(Stay { scope: inventory.scope().clone(), why, help }),
-            Fate::Expected if environment(facts, &key.tier).is_some() => {
-                removals.remove.push(inventory.scope().clone());
-            }
-            Fate::Expected | Fate::Surprise => surprises.entry(&key.tier).or_default().push(inventory.scope()),
+            Fate::Stay(why, help) => removals.stays.push(Stay { scope: scope.clone(), why, help }),
+            Fate::Expected if environment(facts, tier).is_some() => removals.remove.push(found.place()),
+            Fate::Expected | Fate::Surprise => surprises.entry(tier).or_default().push(found),
         }
     }
-    for (tier, scopes) in surprises {
-        match over_budget(facts, tier, scopes.len()) {
-            None => removals.remove.extend(scopes.into_iter().cloned()),
-            Some((why, help)) => removals.stays.extend(scopes.into_iter().map(|scope| Stay {
-                scope: scope.clone(),
+    for (tier, found) in surprises {
+        match over_budget(facts, tier, found.len()) {
+            None => removals.remove.extend(found.into_iter().map(Found::place)),
+            Some((why, help)) => removals.stays.extend(found.into_iter().map(|found| Stay {
+                scope: found.inventory.scope().clone(),
                 why: why.clone(),
                 help: help.clone(),
             })),
@@ -88,20 +110,23 @@ enum Fate {
     Surprise,
 }
 
-fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
+fn fate(facts: &Facts<'_>, found: &Found<'_>, key: &InstanceKey) -> Fate {
     let is_confirmed = (facts.is_confirmed)(&key.app);
     if let Some(item) = facts.platform.apps.get(&key.app) {
         let Some(app) = item.get() else { return Fate::Keep };
         let moved = InstanceKey { app: key.app.clone(), tier: app.tier.clone() };
-        return match moved == *key {
-            true => Fate::Keep,
-            false if facts.settled.contains(&moved) && is_confirmed => Fate::Expected,
-            false if facts.settled.contains(&moved) => Fate::Surprise,
-            false => Fate::Stay(
-                format!("{} moves to {} and goes on running in {} until it runs there", key.app, moved.tier, key.tier),
-                format!("`dayfly status {}` tells what {} waits for", key.app, moved.tier),
-            ),
+        let (place, here) = match found.left_on {
+            _ if moved != *key => (moved.tier.to_string(), format!("in {}", key.tier)),
+            Some(cluster) => ("another cluster".to_owned(), format!("on {cluster}")),
+            None => return Fate::Keep,
         };
+        if facts.settled.contains(&Scope::Instance(moved)) {
+            return if is_confirmed { Fate::Expected } else { Fate::Surprise };
+        }
+        return Fate::Stay(
+            format!("{} moves to {place} and goes on running {here} until it runs there", key.app),
+            format!("`dayfly status {}` tells what it waits for", key.app),
+        );
     }
     if let Some(folder) = facts.platform.misnamed.get(&key.app) {
         return Fate::Stay(
@@ -115,7 +140,7 @@ fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
             "look whether this is the right repository and branch; nothing is deleted meanwhile".into(),
         );
     }
-    let expires: Option<Timestamp> = inventory.last().expires.as_deref().and_then(|at| at.parse().ok());
+    let expires: Option<Timestamp> = found.inventory.last().expires.as_deref().and_then(|at| at.parse().ok());
     let is_announced = expires.is_some_and(|at| at <= facts.now);
     if is_announced || is_confirmed {
         return Fate::Expected;
@@ -127,6 +152,23 @@ fn fate(facts: &Facts<'_>, inventory: &Inventory, key: &InstanceKey) -> Fate {
         );
     }
     Fate::Surprise
+}
+
+/// What a tier has once goes only with a move to another cluster, after all its apps.
+fn fate_of_shared(facts: &Facts<'_>, found: &Found<'_>) -> Fate {
+    let (scope, tier) = (found.inventory.scope(), found.tier());
+    let is_app_of_it =
+        |other: &Found<'_>| (other.cluster, other.tier()) == (found.cluster, tier) && other.inventory.scope() != scope;
+    let Some(cluster) = found.left_on.filter(|_| !facts.inventories.iter().any(is_app_of_it)) else {
+        return Fate::Keep;
+    };
+    if facts.settled.contains(scope) {
+        return Fate::Expected;
+    }
+    Fate::Stay(
+        format!("what {tier} has once moves to another cluster and stays on {cluster} until it stands there"),
+        format!("see the findings about environments/{tier}/shared/"),
+    )
 }
 
 fn environment<'a>(facts: &Facts<'a>, tier: &TierName) -> Option<&'a Environment> {
@@ -143,10 +185,10 @@ fn over_budget(facts: &Facts<'_>, tier: &TierName, removals: usize) -> Option<(S
     let total = facts
         .inventories
         .iter()
-        .filter(|inventory| matches!(inventory.scope(), Scope::Instance(key) if key.tier == *tier));
+        .filter(|found| matches!(found.inventory.scope(), Scope::Instance(key) if key.tier == *tier));
     let over = budget::check(&environment.retire, removals, total.count()).err()?;
     Some((
-        format!("git has {removals} apps in {tier} no longer, and {over}; nothing was deleted"),
+        format!("{removals} apps are to go from where they run in {tier}, and {over}; nothing was deleted"),
         "look whether they are all meant to go, then confirm it: dayfly retire --confirm".into(),
     ))
 }
@@ -203,10 +245,21 @@ mod tests {
     }
 
     fn decide(platform: &Platform, known: &[String], inventories: &[Inventory], settled: &[&str]) -> Removals {
+        decide_on(platform, known, inventories, None, settled)
+    }
+
+    fn decide_on(
+        platform: &Platform,
+        known: &[String],
+        inventories: &[Inventory],
+        left_on: Option<&str>,
+        settled: &[&str],
+    ) -> Removals {
+        let found = |inventory| Found { inventory, cluster: "id", left_on };
         removals(&Facts {
             platform,
             history: &history(known),
-            inventories: inventories.iter().collect(),
+            inventories: inventories.iter().map(found).collect(),
             settled: &settled.iter().map(|key| key.parse().unwrap()).collect(),
             is_confirmed: &|_| false,
             now: NOW.parse().unwrap(),
@@ -230,7 +283,8 @@ mod tests {
         commit(&mut history, 2, &apps, None);
         commit(&mut history, 3, &[], None);
         let decide = |digit| {
-            let (inventories, settled) = (inventories.iter().collect(), &BTreeSet::new());
+            let found = |inventory| Found { inventory, cluster: "id", left_on: None };
+            let (inventories, settled) = (inventories.iter().map(found).collect(), &BTreeSet::new());
             let is_confirmed = |app: &AppName| history.had_left(app, &[digit; 20].into());
             let (now, is_confirmed) = (NOW.parse().unwrap(), &is_confirmed as &dyn Fn(&AppName) -> bool);
             removals(&Facts { platform: &platform, history: &history, inventories, settled, is_confirmed, now })
@@ -260,6 +314,24 @@ mod tests {
         assert_eq!(two.remove.len(), 2);
         let none = decide(&platform(&moved), &apps, &inventories[..2], &[]);
         assert_eq!((none.remove.len(), none.stays.len()), (0, 2));
+    }
+
+    #[test]
+    fn a_tier_that_moves_to_another_cluster_leaves_the_old_one_when_it_runs_there_and_what_it_has_once_goes_last() {
+        let (platform, apps) = (platform(&[("app-0", "sandbox")]), names(1));
+        let mut left = inventories(&apps, "sandbox", None);
+        left.push(Inventory::new("sandbox".parse().unwrap()));
+        let waiting = decide_on(&platform, &apps, &left, Some("old"), &["sandbox"]);
+        assert_eq!(waiting.remove, []);
+        let [stay] = &waiting.stays[..] else { panic!("{waiting:?}") };
+        assert_eq!(stay.why, "app-0 moves to another cluster and goes on running on old until it runs there");
+        let gone = |left: &[Inventory]| -> Vec<String> {
+            let decided = decide_on(&platform, &apps, left, Some("old"), &["sandbox", "app-0.sandbox"]);
+            decided.remove.iter().map(|place| place.scope.to_string()).collect()
+        };
+        assert_eq!(gone(&left), ["app-0.sandbox"]);
+        assert_eq!(gone(&left[1..]), ["sandbox"]);
+        assert_eq!(decide(&platform, &apps, &left, &["sandbox", "app-0.sandbox"]), Removals::default());
     }
 
     #[test]

@@ -46,22 +46,35 @@ impl Clusters {
 
     /// The cluster of an environment, connected and watched.
     pub async fn of(&mut self, cluster: &environment::Cluster) -> Result<Cluster, ClusterError> {
+        let cluster = self.connect(cluster).await?;
+        cluster.watch();
+        Ok(cluster)
+    }
+
+    /// The cluster of an environment, connected.
+    pub async fn connect(&mut self, cluster: &environment::Cluster) -> Result<Cluster, ClusterError> {
         let wanted = match &self.target.context {
             Some(context) => environment::Cluster::Context(context.clone()),
             None => cluster.clone(),
         };
-        let identity = self.identity(&wanted);
-        if let Some(known) = self.connected.get(&identity) {
+        let name = self.name(&wanted);
+        if let Some(known) = self.connected.get(&name) {
             return Ok(known.clone());
         }
-        let cluster = Cluster::connect(&wanted, self.target.kubeconfig.as_deref(), self.calls.clone()).await?;
-        cluster.watch();
-        self.connected.insert(identity, cluster.clone());
+        let (kubeconfig, calls) = (self.target.kubeconfig.as_deref(), self.calls.clone());
+        let cluster = Cluster::connect(name.clone(), &wanted, kubeconfig, calls).await?;
+        self.connected.insert(name, cluster.clone());
         Ok(cluster)
     }
 
-    /// What a context means: its cluster and its user. Contexts that agree in both share one connection.
-    fn identity(&self, cluster: &environment::Cluster) -> String {
+    /// Ends a connection that nobody needs any more.
+    pub fn disconnect(&mut self, cluster: &Cluster) {
+        self.connected.remove(cluster.name());
+    }
+
+    /// What a context means: its cluster and its user, told where its name is not the cluster's. Contexts that agree in
+    /// both share one connection.
+    fn name(&self, cluster: &environment::Cluster) -> String {
         let environment::Cluster::Context(name) = cluster else { return "in-cluster".into() };
         let file = match &self.target.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
@@ -69,7 +82,10 @@ impl Clusters {
         };
         let context = file.ok().and_then(|file| file.contexts.into_iter().find(|context| context.name == *name));
         match context.and_then(|context| context.context) {
-            Some(context) => format!("{} {}", context.cluster, context.user.unwrap_or_default()),
+            Some(context) => match context.user.filter(|user| *user != context.cluster) {
+                Some(user) => format!("{} as {user}", context.cluster),
+                None => context.cluster,
+            },
             None => name.clone(),
         }
     }

@@ -3,6 +3,7 @@
 //! read the tip -> retire what is due (a commit, then the new tip) -> judge -> observe -> decide what goes -> plan -> apply
 //! in waves -> prune -> wait for health -> status
 
+mod moved;
 mod pass;
 mod preview;
 mod report;
@@ -17,14 +18,14 @@ use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::digest::Digest;
 use dayfly_core::evaluate::Evaluated;
 use dayfly_core::health::Health;
-use dayfly_core::inventory::{Inventory, LastPass, Scope};
+use dayfly_core::inventory::{Inventory, LastPass, Place, Scope};
 use dayfly_core::ledger::Verifier;
 use dayfly_core::names::{AppName, InstanceKey, TierName};
 use dayfly_core::observed::Observed;
 use dayfly_core::plan::{self, Note, Plan};
-use dayfly_core::platform::environment::Drift;
+use dayfly_core::platform::environment::{self, Drift};
 use dayfly_core::policy::Admitted;
-use dayfly_core::removal::{self, Facts, Removals};
+use dayfly_core::removal::{self, Facts, Found, Removals};
 use dayfly_core::render::{self, Manifests};
 use dayfly_core::snapshot::Snapshot;
 use dayfly_core::status::Status;
@@ -38,6 +39,7 @@ use crate::error::Error;
 use crate::git::Repository;
 use crate::source::{Source, View};
 
+use moved::Left;
 pub use pass::{Changed, Pass, Proposed, Retired};
 pub use preview::{Preview, PreviewedChange};
 use report::{stay, trouble, troubles, unreadable};
@@ -55,8 +57,9 @@ pub struct Reconciler {
     source: Source,
     clusters: Clusters,
     only: BTreeSet<AppName>,
-    inventories: BTreeMap<Scope, Inventory>,
-    /// The clusters whose inventories were read.
+    /// What is where: by the cluster's id, then by scope.
+    inventories: BTreeMap<String, BTreeMap<Scope, Inventory>>,
+    /// The connections by which inventories were read.
     read: BTreeSet<String>,
     /// The verdict that each scope was last brought to. What is absent or another allocation has to be planned.
     settled: BTreeMap<InstanceKey, Arc<Evaluated>>,
@@ -64,15 +67,19 @@ pub struct Reconciler {
     settled_shared: BTreeMap<TierName, Digest>,
     /// The cluster of each tier that can be reached.
     tiers: BTreeMap<TierName, Cluster>,
+    /// All clusters that can be reached, by id: also those where a tier was before.
+    reached: BTreeMap<String, Cluster>,
+    /// What became of looking back at the clusters where tiers were before.
+    left: BTreeMap<environment::Cluster, Left>,
     /// The clusters where nothing really runs.
     simulated: BTreeSet<String>,
     /// Why there is no cluster for a tier.
     away: BTreeMap<TierName, Diagnostic>,
     /// Scopes whose inventory has to be read again, since somebody else wrote it or it cannot be read. Until it was, nothing
     /// of theirs is touched.
-    stale: BTreeSet<Scope>,
+    stale: BTreeSet<Place>,
     /// What the last plan of each scope left alone.
-    notes: BTreeMap<Scope, Vec<Note>>,
+    notes: BTreeMap<Place, Vec<Note>>,
     /// What the watches told of since the last pass.
     touched: BTreeSet<Scope>,
     memory: Memory,
@@ -136,6 +143,8 @@ impl Reconciler {
             settled: BTreeMap::new(),
             settled_shared: BTreeMap::new(),
             tiers: BTreeMap::new(),
+            reached: BTreeMap::new(),
+            left: BTreeMap::new(),
             simulated: BTreeSet::new(),
             away: BTreeMap::new(),
             stale: BTreeSet::new(),
@@ -244,6 +253,7 @@ impl Reconciler {
         let removals = self.removals(&view, now);
         let work = self.removal_work(&removals, &view);
         self.carry_out(work, &view, limits, &mut pass).await;
+        self.remove_shared(&view, now, &removals, limits, &mut pass).await;
         pass.diagnostics.extend(removals.stays.iter().map(stay));
         self.report(&view, &removals, now, &mut pass);
 
@@ -256,7 +266,8 @@ impl Reconciler {
 
     /// Connects to the clusters of all environments, waits for a first look at them, and reads their inventories once.
     async fn observe(&mut self, view: &View, pass: &mut Pass) -> Result<(), Error> {
-        self.tiers.clear();
+        let before = std::mem::take(&mut self.tiers);
+        self.reached.clear();
         self.away.clear();
         for (tier, item) in &view.platform.environments {
             let Some(environment) = item.get() else { continue };
@@ -268,58 +279,76 @@ impl Reconciler {
                 }
             }
         }
-        let mut clusters: Vec<Cluster> = self.clusters.connected().cloned().collect();
-        clusters.retain(|cluster| self.tiers.values().any(|used| used.name() == cluster.name()));
-        for cluster in clusters {
+        let clusters: BTreeMap<_, _> =
+            self.tiers.values().map(|cluster| (cluster.name().to_owned(), cluster.clone())).collect();
+        for (name, cluster) in clusters {
             let mut errors = cluster.ready().await;
             if let Err(error) = self.read_inventories(&cluster, pass).await {
                 // What runs there is unknown, so nothing is done there.
-                let lost = self.tiers.extract_if(.., |_, used| used.name() == cluster.name());
+                let lost = self.tiers.extract_if(.., |_, used| used.name() == name);
                 self.away.extend(lost.map(|(tier, _)| (tier, trouble(&error))));
                 errors.push(error);
             }
             pass.diagnostics.extend(troubles(&errors));
         }
+        self.forget_moved(&before);
+        self.look_back(view, pass).await;
         self.refresh(pass).await;
         self.refuse_rewritten(view)
     }
 
     /// Reads all inventories of a cluster, once.
     async fn read_inventories(&mut self, cluster: &Cluster, pass: &mut Pass) -> Result<(), ClusterError> {
-        if self.read.contains(cluster.name()) {
-            return Ok(());
-        }
-        let (inventories, broken) = cluster.inventories().await?;
-        for error in broken {
-            match error.name.parse::<Scope>() {
-                Ok(scope) if self.tiers.contains_key(scope.tier()) => drop(self.stale.insert(scope)),
-                _ => pass.diagnostics.push(unreadable(&error)),
+        if !self.read.contains(cluster.name()) {
+            let id = cluster.identify().await?.to_owned();
+            let (inventories, broken) = cluster.inventories().await?;
+            for error in broken {
+                match error.name.parse::<Scope>() {
+                    Ok(scope) if self.tiers.get(scope.tier()).is_some_and(|home| home.name() == cluster.name()) => {
+                        self.stale.insert(Place { cluster: id.clone(), scope });
+                    }
+                    _ => pass.diagnostics.push(unreadable(&error)),
+                }
             }
+            let inventories = inventories.into_iter().map(|inventory| (inventory.scope().clone(), inventory));
+            self.inventories.entry(id).or_default().extend(inventories);
+            if cluster.is_simulated().await {
+                self.simulated.insert(cluster.name().to_owned());
+            }
+            self.read.insert(cluster.name().to_owned());
         }
-        self.inventories.extend(inventories.into_iter().map(|inventory| (inventory.scope().clone(), inventory)));
-        if cluster.is_simulated().await {
-            self.simulated.insert(cluster.name().to_owned());
-        }
-        self.read.insert(cluster.name().to_owned());
+        self.reached.insert(cluster.id().to_owned(), cluster.clone());
         Ok(())
     }
 
     /// Reads again what somebody else wrote. What cannot be read is not absent: nothing of it is changed or deleted.
     async fn refresh(&mut self, pass: &mut Pass) {
-        for scope in self.stale.clone() {
+        for place in self.stale.clone() {
+            let scope = &place.scope;
             let is_wanted = self.only.is_empty() || scope.app().is_some_and(|app| self.only.contains(app));
-            let Some(cluster) = self.tiers.get(scope.tier()).filter(|_| is_wanted) else { continue };
-            match cluster.inventory(&scope).await {
+            let Some(cluster) = self.reached.get(&place.cluster).filter(|_| is_wanted) else { continue };
+            let inventories = self.inventories.entry(place.cluster.clone()).or_default();
+            match cluster.inventory(scope).await {
                 Ok(inventory) => {
-                    self.stale.remove(&scope);
-                    self.inventories.insert(scope, inventory);
+                    inventories.insert(scope.clone(), inventory);
+                    self.stale.remove(&place);
                 }
                 Err(error) => {
-                    self.inventories.remove(&scope);
-                    pass.fail(&scope, &error);
+                    inventories.remove(scope);
+                    pass.fail(scope, &error);
                 }
             }
         }
+    }
+
+    /// Where a scope belongs; none where its cluster cannot be reached.
+    fn home(&self, scope: &Scope) -> Option<Place> {
+        Some(Place { cluster: self.tiers.get(scope.tier())?.id().to_owned(), scope: scope.clone() })
+    }
+
+    /// What a scope has where it belongs.
+    fn inventory(&self, scope: &Scope) -> Option<&Inventory> {
+        self.inventories.get(self.tiers.get(scope.tier())?.id())?.get(scope)
     }
 
     /// Pauses where commits that run are in no history any more: somebody rewrote it, or this is another repository.
@@ -329,7 +358,8 @@ impl Reconciler {
         let excused = |last: &LastPass| {
             last.baseline.is_some_and(|then| then != approvals.baseline && approvals.baselines.contains(&then))
         };
-        let runs = self.inventories.values().filter(|inventory| !excused(inventory.last()));
+        let all = self.inventories.values().flat_map(BTreeMap::values);
+        let runs = all.filter(|inventory| !excused(inventory.last()));
         let lost = runs
             .filter_map(|inventory| Some((inventory.scope(), inventory.last().revision?)))
             .filter(|(_, revision)| !self.source.knows(revision))
@@ -380,15 +410,17 @@ impl Reconciler {
                 pass.unfinished.insert(scope);
                 continue;
             }
-            let Some(cluster) = self.tiers.get(scope.tier()).filter(|_| !self.stale.contains(&scope)).cloned() else {
+            let Some(cluster) = self.tiers.get(scope.tier()).cloned() else { continue };
+            let place = Place { cluster: cluster.id().to_owned(), scope: scope.clone() };
+            if self.stale.contains(&place) {
                 continue;
-            };
+            }
             let Some(target) = self.target(view, &scope, now, pass) else { continue };
-            let inventory = self.inventories.get(&scope).cloned().unwrap_or_else(|| Inventory::new(scope.clone()));
+            let inventory = self.inventory(&scope).cloned().unwrap_or_else(|| Inventory::new(scope.clone()));
             let (plan, last) = (target.plan(&inventory, &cluster.observed()), target.last);
             match plan.notes() {
-                [] => drop(self.notes.remove(&scope)),
-                notes => drop(self.notes.insert(scope.clone(), notes.to_vec())),
+                [] => drop(self.notes.remove(&place)),
+                notes => drop(self.notes.insert(place, notes.to_vec())),
             }
             let has_problem = plan.notes().iter().any(Note::is_problem);
             if plan.is_empty() && plan.behind() == 0 && !has_problem && *inventory.last() == last {
@@ -417,7 +449,7 @@ impl Reconciler {
             },
         };
         let rendered = Some(wanted.manifests().digest);
-        let before = self.inventories.get(scope).map(|inventory| inventory.last().clone()).unwrap_or_default();
+        let before = self.inventory(scope).map(|inventory| inventory.last().clone()).unwrap_or_default();
         // The commit that what runs came with: a commit that changes nothing here is none.
         let is_known = before.revision.is_some_and(|revision| self.source.knows(&revision));
         let (revision, baseline) = match before.rendered == rendered && is_known {
@@ -455,70 +487,98 @@ impl Reconciler {
     async fn carry_out(&mut self, work: Vec<Work>, view: &View, limits: Limits, pass: &mut Pass) {
         let carried = stream::iter(work).map(|mut work| async move {
             let changes = work.cluster.apply(&work.plan, &mut work.inventory, work.last, limits).await;
-            (work.inventory, changes)
+            (work.cluster.id().to_owned(), work.inventory, changes)
         });
         let mut carried = carried.buffer_unordered(INSTANCES);
-        while let Some((inventory, changes)) = carried.next().await {
+        while let Some((cluster, inventory, changes)) = carried.next().await {
             let scope = changes.scope.clone();
+            let place = Place { cluster, scope: scope.clone() };
+            let inventories = self.inventories.entry(place.cluster.clone()).or_default();
             pass.take(&changes);
             if changes.failures.iter().any(|failure| failure.key.is_none()) {
-                self.stale.insert(scope.clone());
+                self.stale.insert(place.clone());
             } else if inventory.resource_version().is_none() && inventory.is_empty() {
-                self.inventories.remove(&scope);
-                self.notes.remove(&scope);
+                inventories.remove(&scope);
+                self.notes.remove(&place);
             } else {
-                self.inventories.insert(scope.clone(), inventory);
+                inventories.insert(scope.clone(), inventory);
             }
+            let is_home = self.home(&scope).as_ref() == Some(&place);
             if !changes.notes.is_empty() {
-                self.notes.insert(scope.clone(), changes.notes.clone());
+                self.notes.insert(place, changes.notes.clone());
             }
-            if changes.complete {
-                self.settle(&scope, view);
-            } else {
-                self.unsettle(&scope);
-                pass.unfinished.insert(scope);
+            match changes.complete {
+                true if is_home => self.settle(&scope, view),
+                true => {}
+                false => {
+                    self.unsettle(&scope);
+                    pass.unfinished.insert(scope);
+                }
             }
         }
     }
 
-    /// Which instances git deleted.
+    /// Which instances git deleted, or has elsewhere now.
     fn removals(&self, view: &View, now: Timestamp) -> Removals {
         // What is in a tier that is no more is told of; what is in a cluster that is away waits.
-        let reachable = |inventory: &&Inventory| {
-            let tier = inventory.scope().tier();
+        let is_known = |scope: &Scope| {
+            let tier = scope.tier();
             self.tiers.contains_key(tier)
                 || view.platform.environments.get(tier).is_none_or(|item| item.get().is_none())
         };
-        // Only an app that moves to another tier is asked for.
-        let moves = self.inventories.keys().filter_map(|scope| {
-            let tier = &view.platform.apps.get(scope.app()?)?.get()?.tier;
-            let moved = InstanceKey { app: scope.app()?.clone(), tier: tier.clone() };
-            (tier != scope.tier()).then_some(moved)
+        let mut inventories = Vec::new();
+        for (id, cluster) in &self.reached {
+            let there = self.inventories.get(id).into_iter().flat_map(BTreeMap::values);
+            inventories.extend(there.filter(|inventory| is_known(inventory.scope())).map(|inventory| Found {
+                inventory,
+                cluster: id,
+                left_on: self.is_left(id, inventory.scope()).then(|| cluster.name()),
+            }));
+        }
+        // Only what moves is asked for.
+        let moves = inventories.iter().filter_map(|found| {
+            let here = found.inventory.scope();
+            let app = here.app().and_then(|app| view.platform.apps.get(app)?.get());
+            let there = app.map(|app| InstanceKey { app: app.name.clone(), tier: app.tier.clone() }.into());
+            let there: Scope = there.unwrap_or_else(|| here.clone());
+            (found.left_on.is_some() || there != *here).then_some(there)
         });
-        let settled = moves.filter(|key| {
-            let scope = Scope::Instance(key.clone());
-            self.is_settled(&scope, view) && self.is_well(&scope)
-        });
+        let settled = moves.filter(|scope| self.is_settled(scope, view) && self.is_well(scope)).collect();
         let mut removals = removal::removals(&Facts {
             platform: &view.platform,
             history: self.source.history(),
-            inventories: self.inventories.values().filter(reachable).collect(),
-            settled: &settled.collect(),
+            inventories,
+            settled: &settled,
             is_confirmed: &|app| view.approvals.has_confirmed(app, self.source.history()),
             now,
         });
-        removals.remove.retain(|scope| self.only.is_empty() || scope.app().is_some_and(|app| self.only.contains(app)));
+        let is_wanted = |scope: &Scope| scope.app().is_some_and(|app| self.only.contains(app));
+        removals.remove.retain(|place| self.only.is_empty() || is_wanted(&place.scope));
         removals
+    }
+
+    /// What tiers had once where they were before goes after the last of their apps.
+    async fn remove_shared(&mut self, view: &View, now: Timestamp, gone: &Removals, limits: Limits, pass: &mut Pass) {
+        if gone.remove.iter().any(|place| self.is_left(&place.cluster, &place.scope)) {
+            let mut removals = self.removals(view, now);
+            removals.remove.retain(|place| place.scope.app().is_none() && !gone.remove.contains(place));
+            let work = self.removal_work(&removals, view);
+            self.carry_out(work, view, limits, pass).await;
+        }
     }
 
     /// Whether everything of a scope is there and healthy.
     fn is_well(&self, scope: &Scope) -> bool {
-        matches!(self.health(scope, self.inventories.get(scope)), Some(Health::Ready | Health::Waiting(_)))
+        match self.health(scope, self.inventory(scope)) {
+            None => scope.app().is_none(),
+            Some(health) => matches!(health, Health::Ready | Health::Waiting(_)),
+        }
     }
 
     fn removal_work(&self, removals: &Removals, view: &View) -> Vec<Work> {
-        let work = removals.remove.iter().filter_map(|scope| {
-            let (cluster, inventory) = (self.tiers.get(scope.tier())?.clone(), self.inventories.get(scope)?.clone());
+        let work = removals.remove.iter().filter(|place| !self.stale.contains(place)).filter_map(|place| {
+            let cluster = self.reached.get(&place.cluster)?.clone();
+            let inventory = self.inventories.get(&place.cluster)?.get(&place.scope)?.clone();
             let plan = plan::plan_removal(&inventory, &cluster.observed());
             let last = LastPass { revision: Some(view.tip.revision), ..inventory.last().clone() };
             Some(Work { cluster, plan, inventory, last })

@@ -9,8 +9,8 @@ use dayfly_core::evaluate::{Approved, Desired, Evaluation, Evaluator};
 use dayfly_core::history::{AppFacts, History};
 use dayfly_core::ledger::{Approvals, Verifier};
 use dayfly_core::lifecycle::Situation;
-use dayfly_core::names::{AppName, InstanceKey, TemplateRef};
-use dayfly_core::platform::{Item, Platform};
+use dayfly_core::names::{AppName, InstanceKey, TemplateRef, TierName};
+use dayfly_core::platform::{Environment, Item, Platform, environment};
 use dayfly_core::snapshot::Snapshot;
 use jiff::Timestamp;
 
@@ -35,7 +35,12 @@ pub struct Source {
     baseline: Option<Loaded>,
     /// The instances that do not follow the baseline, and for each with an approval of its own that commit's platform.
     instances: BTreeMap<InstanceKey, Option<Arc<Platform>>>,
+    /// Where the tiers of approved commits were.
+    homes: BTreeMap<Revision, Homes>,
 }
+
+/// Where each tier is.
+pub type Homes = BTreeMap<TierName, environment::Cluster>;
 
 /// A commit that was read.
 #[derive(Clone)]
@@ -73,6 +78,7 @@ impl Source {
             tip: None,
             baseline: None,
             instances: BTreeMap::new(),
+            homes: BTreeMap::new(),
         }
     }
 
@@ -220,6 +226,22 @@ impl Source {
         }
         let snapshot = Snapshot::new(Some(at), files).with_folders_of(&baseline.snapshot, &CONTROL);
         Ok(Arc::new(Platform::load(&snapshot, Some(tip))))
+    }
+
+    /// Where the tiers were at every commit whose environments were approved before, the first one first.
+    pub fn homes_before(&mut self, approvals: &Approvals) -> Vec<&Homes> {
+        let before = || approvals.baselines.iter().filter(|revision| **revision != approvals.control);
+        for revision in before() {
+            if !self.homes.contains_key(revision) {
+                // A commit that is no more tells nothing.
+                let files = self.repository.folder(*revision, "environments/").unwrap_or_default();
+                let environments = Platform::load(&Snapshot::new(None, files), None).environments.into_iter();
+                let home = |item: &Item<Environment>| Some(item.get()?.cluster.clone());
+                let homes = environments.filter_map(|(tier, item)| Some((tier, home(&item)?)));
+                self.homes.insert(*revision, homes.collect());
+            }
+        }
+        before().filter_map(|revision| self.homes.get(revision)).collect()
     }
 
     /// Whether a commit led to the tip, by whatever parent.

@@ -11,7 +11,7 @@ use super::request::Request;
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{cluster}: {subject}: {fact}")]
 pub struct ClusterError {
-    /// The kubeconfig context, or `in-cluster`.
+    /// The cluster's name.
     pub cluster: String,
     /// The object, or the part of the API, that the call was about.
     pub subject: String,
@@ -117,10 +117,9 @@ impl ClusterError {
     pub fn help(&self) -> String {
         match &self.fact {
             Fact::NotConfigured(_) => "check --kubeconfig, and `cluster.context` in the environment".into(),
-            Fact::Unreachable(_) => format!(
-                "check that the cluster of context {} runs and can be reached; Dayfly tries again",
-                self.cluster
-            ),
+            Fact::Unreachable(_) => {
+                format!("check that the cluster {} runs and can be reached; Dayfly tries again", self.cluster)
+            }
             Fact::Unauthorized(_) => "renew the credentials of the context".into(),
             Fact::Forbidden { verb, resource } => {
                 format!("give Dayfly's account the verb {verb} on {resource} (RBAC; the chart's ClusterRole has it)")

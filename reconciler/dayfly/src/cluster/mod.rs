@@ -30,6 +30,7 @@ pub use preview::Preview;
 use crate::calls::Calls;
 use limit::Limiter;
 use observe::Store;
+use request::Request;
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -58,19 +59,17 @@ struct Inner {
     limiter: Limiter,
     store: Arc<Store>,
     simulated: OnceCell<bool>,
+    id: OnceCell<String>,
 }
 
 impl Cluster {
-    /// Prepares to talk to the cluster of an environment. Nothing is called yet.
+    /// Prepares to talk to the cluster of an environment, by a name for people. Nothing is called yet.
     pub async fn connect(
+        name: String,
         target: &environment::Cluster,
         kubeconfig: Option<&Path>,
         calls: Calls,
     ) -> Result<Self, ClusterError> {
-        let name = match target {
-            environment::Cluster::Context(context) => context.clone(),
-            environment::Cluster::InCluster => "in-cluster".to_owned(),
-        };
         let unusable = |why: String| ClusterError {
             cluster: name.clone(),
             subject: "connection".into(),
@@ -92,14 +91,35 @@ impl Cluster {
     /// A cluster behind a client that stands already.
     pub fn with_client(name: impl Into<String>, client: Client, calls: Calls) -> Self {
         let store = Arc::new(Store::new());
-        let inner =
-            Inner { name: name.into(), client, calls, limiter: Limiter::new(), store, simulated: OnceCell::new() };
+        let (limiter, simulated, id) = (Limiter::new(), OnceCell::new(), OnceCell::new());
+        let inner = Inner { name: name.into(), client, calls, limiter, store, simulated, id };
         Self { inner: Arc::new(inner), watches: Arc::default() }
     }
 
-    /// The kubeconfig context, or `in-cluster`.
+    /// What a person finds it by: the cluster's name in the kubeconfig, and the user's where that is another.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Which cluster it is, by whatever connection: the UID of `kube-system`. Its name where it has no such namespace.
+    pub async fn identify(&self) -> Result<&str, ClusterError> {
+        let ask = async || {
+            let request = Request::get(self.kind("Namespace")?, None, "kube-system");
+            match self.call(request).await {
+                Ok(answer) => {
+                    let uid = answer.body.pointer("/metadata/uid").and_then(serde_json::Value::as_str);
+                    Ok(uid.unwrap_or(self.name()).to_owned())
+                }
+                Err(error) if matches!(error.fact, Fact::NotFound | Fact::NamespaceMissing) => Ok(self.name().into()),
+                Err(error) => Err(error),
+            }
+        };
+        Ok(self.inner.id.get_or_try_init(ask).await?)
+    }
+
+    /// The same, once it is known; until then its name.
+    pub fn id(&self) -> &str {
+        self.inner.id.get().map_or(self.name(), String::as_str)
     }
 
     /// Whether nothing really runs there: an API server that only plays its controllers says so in the build metadata of

@@ -117,8 +117,8 @@ pub(super) fn about(diagnostic: Diagnostic, scope: &Scope) -> Diagnostic {
 impl Reconciler {
     /// How every app is now: what git wants of it, what the cluster says, and what a person should know.
     pub(super) fn report(&self, view: &View, removals: &Removals, now: Timestamp, pass: &mut Pass) {
-        for (scope, notes) in &self.notes {
-            pass.diagnostics.extend(notes.iter().map(|note| about(noted(note), scope)));
+        for (place, notes) in &self.notes {
+            pass.diagnostics.extend(notes.iter().map(|note| about(noted(note), &place.scope)));
         }
         for evaluated in view.evaluation.instances.values() {
             if !self.only.is_empty() && !self.only.contains(&evaluated.app) {
@@ -140,7 +140,7 @@ impl Reconciler {
         now: Timestamp,
     ) -> Status {
         let scope = evaluated.key().map(Scope::Instance);
-        let inventory = scope.as_ref().and_then(|scope| self.inventories.get(scope));
+        let inventory = scope.as_ref().and_then(|scope| self.inventory(scope));
         let health = scope.as_ref().and_then(|scope| self.health(scope, inventory));
         let app = view.platform.apps.get(&evaluated.app).and_then(|item| item.get());
         let (phase, mut message) = self.phase(evaluated, scope.as_ref(), pass, health.as_ref());
@@ -211,8 +211,8 @@ impl Reconciler {
             Verdict::Admitted(_) => {}
         }
         let unfinished = scope.is_some_and(|scope| pass.unfinished.contains(scope));
-        let problem =
-            scope.and_then(|scope| self.notes.get(scope)).and_then(|notes| notes.iter().find(|note| note.is_problem()));
+        let notes = scope.and_then(|scope| self.notes.get(&self.home(scope)?));
+        let problem = notes.and_then(|notes| notes.iter().find(|note| note.is_problem()));
         let failure = pass
             .diagnostics
             .iter()

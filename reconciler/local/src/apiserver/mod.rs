@@ -185,9 +185,9 @@ impl Handle {
     /// A kubeconfig with one context for this server.
     pub fn kubeconfig(&self, context: &str) -> String {
         format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: {context}\n  cluster: {{server: \"{}\"}}\nusers:\n\
-             - name: {context}\n  user: {{}}\ncontexts:\n- name: {context}\n  context: {{cluster: {context}, user: \
-             {context}}}\ncurrent-context: {context}\n",
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: local\n  cluster: {{server: \"{}\"}}\nusers:\n- name: \
+             local\n  user: {{}}\ncontexts:\n- name: {context}\n  context: {{cluster: local, user: \
+             local}}\ncurrent-context: {context}\n",
             self.url()
         )
     }

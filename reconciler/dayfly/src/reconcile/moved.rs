@@ -1,0 +1,127 @@
+//! Tiers that moved to another cluster: the old one is looked at again, for as long as something of ours is left on it.
+//!
+//! Which clusters those are stands in the ledger: each commit whose environments were approved says where its tiers were.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use dayfly_core::diagnostic::Diagnostic;
+use dayfly_core::inventory::Scope;
+use dayfly_core::names::TierName;
+use dayfly_core::platform::environment;
+
+use super::{Pass, Reconciler};
+use crate::cluster::{Cluster, ClusterError, Fact};
+use crate::source::View;
+
+/// How long a cluster is left in peace that could not be asked: it may be gone for good.
+const PEACE: Duration = Duration::from_secs(600);
+
+/// What a look at a cluster came to where tiers were before.
+pub(super) enum Left {
+    /// Nothing of ours is there.
+    Nothing,
+    /// It cannot be asked.
+    Unknown(Instant, ClusterError),
+}
+
+/// A cluster where tiers were before.
+struct Before {
+    tiers: BTreeSet<TierName>,
+    /// Whether the last approval moved them away: the next one lets a cluster rest that the kubeconfig has no more.
+    is_last: bool,
+}
+
+impl Reconciler {
+    /// Whether a scope that was found on a cluster has its home on another one.
+    pub(super) fn is_left(&self, cluster: &str, scope: &Scope) -> bool {
+        self.tiers.get(scope.tier()).is_some_and(|home| home.id() != cluster)
+    }
+
+    /// What was settled on one cluster is not on another.
+    pub(super) fn forget_moved(&mut self, before: &BTreeMap<TierName, Cluster>) {
+        let stays = |tier: &TierName| match (before.get(tier), self.tiers.get(tier)) {
+            (Some(before), Some(now)) => before.id() == now.id(),
+            _ => true,
+        };
+        self.settled.retain(|key, _| stays(&key.tier));
+        self.settled_shared.retain(|tier, _| stays(tier));
+    }
+
+    /// Reads what is left on clusters where tiers were before, and tells of those that cannot be asked.
+    pub(super) async fn look_back(&mut self, view: &View, pass: &mut Pass) {
+        for (place, before) in self.places_before(view) {
+            match self.left.get(&place) {
+                Some(Left::Nothing) => continue,
+                Some(Left::Unknown(since, error)) if since.elapsed() < PEACE => {
+                    pass.diagnostics.extend(before.unknown(error));
+                    continue;
+                }
+                _ => {}
+            }
+            match self.look_at(&place, pass).await {
+                Ok(true) => drop(self.left.remove(&place)),
+                Ok(false) => drop(self.left.insert(place, Left::Nothing)),
+                Err(error) => {
+                    pass.diagnostics.extend(before.unknown(&error));
+                    self.left.insert(place, Left::Unknown(Instant::now(), error));
+                }
+            }
+        }
+    }
+
+    /// Whether something that has its home elsewhere is left on a cluster. One where nothing is left is let go.
+    async fn look_at(&mut self, place: &environment::Cluster, pass: &mut Pass) -> Result<bool, ClusterError> {
+        let cluster = self.clusters.connect(place).await?;
+        cluster.identify().await?;
+        if self.reached.contains_key(cluster.id()) {
+            return Ok(false);
+        }
+        self.read_inventories(&cluster, pass).await?;
+        let inventories = self.inventories.get(cluster.id());
+        if inventories.is_none_or(|inventories| inventories.is_empty()) {
+            self.reached.remove(cluster.id());
+            self.read.remove(cluster.name());
+            self.clusters.disconnect(&cluster);
+            return Ok(false);
+        }
+        cluster.watch();
+        cluster.ready().await;
+        Ok(true)
+    }
+
+    /// The clusters that approved environments named before and name no more.
+    fn places_before(&mut self, view: &View) -> BTreeMap<environment::Cluster, Before> {
+        let environments = view.platform.environments.values().filter_map(|item| item.get());
+        let named: BTreeSet<_> = environments.map(|environment| environment.cluster.clone()).collect();
+        // Whoever comes back to a cluster may leave something there again.
+        self.left.retain(|place, _| !named.contains(place));
+        let mut places: BTreeMap<environment::Cluster, Before> = BTreeMap::new();
+        let homes = self.source.homes_before(&view.approvals);
+        for (index, then) in homes.iter().enumerate() {
+            for (tier, place) in then.iter().filter(|(_, place)| !named.contains(place)) {
+                let none = || Before { tiers: BTreeSet::new(), is_last: false };
+                let before = places.entry(place.clone()).or_insert_with(none);
+                before.tiers.insert(tier.clone());
+                before.is_last |= index + 1 == homes.len();
+            }
+        }
+        places
+    }
+}
+
+impl Before {
+    /// The finding that nobody knows what is left; none where people approved the platform without that cluster.
+    fn unknown(&self, error: &ClusterError) -> Option<Diagnostic> {
+        let is_configured = !matches!(error.fact, Fact::NotConfigured(_));
+        let tiers: Vec<_> = self.tiers.iter().map(ToString::to_string).collect();
+        let (place, tiers) = (format!("{}: {}", error.cluster, error.subject), tiers.join(", "));
+        let fact = format!("{tiers} was there before, and what it left runs on: {}", error.fact);
+        let help = match is_configured {
+            true => "bring the cluster back, so that Dayfly removes it; or take it out of the kubeconfig if it is gone",
+            false => "bring its context back, so that Dayfly removes it; or, if it is gone, approve that: dayfly adopt",
+        };
+        let found = Diagnostic::warning("remove/unknown", place, fact).help(help);
+        (is_configured || self.is_last).then_some(found)
+    }
+}

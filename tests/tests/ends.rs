@@ -1,0 +1,107 @@
+//! How apps leave: a cluster that their tier moved away from, and a world that their time is up in.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
+use std::collections::BTreeSet;
+
+use dayfly::reconcile::Pass;
+use dayfly_core::diagnostic::Diagnostic;
+use dayfly_core::status::Phase;
+use dayfly_tests::world::World;
+
+fn found<'a>(pass: &'a Pass, rule: &str) -> Vec<&'a Diagnostic> {
+    pass.diagnostics.iter().filter(|found| found.rule == rule).collect()
+}
+
+fn moves_to(world: &World, from: &str, to: &str) {
+    world.edit("environments/production/environment.yaml", &format!("context: {from}"), &format!("context: {to}"));
+    world.approve();
+}
+
+const PRODUCTION: &str = "go-links-production";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_that_moves_to_another_cluster_takes_its_apps_along_and_leaves_nothing_behind() {
+    let world = World::of_the_sample().await;
+    world.reconciler().pass(world.now()).await.unwrap();
+    let _elsewhere = world.another_cluster("elsewhere").await;
+
+    // The old cluster has other tiers still; and a process that begins knows only what git and the clusters say.
+    moves_to(&world, "production", "elsewhere");
+    let mut reconciler = world.reconciler();
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!(pass.diagnostics, []);
+    assert!(world.has_namespace_on("elsewhere", PRODUCTION).await);
+    assert!(!world.has_namespace(PRODUCTION).await);
+    assert!(world.has_namespace("quarterly-feedback-sandbox").await);
+    let apps: BTreeSet<_> = pass.changes.iter().map(|change| change.app.as_str()).collect();
+    assert!(apps.iter().all(|app| ["", "go-links", "vendor-requests"].contains(app)), "{apps:?}");
+    assert_eq!(reconciler.pass(world.now()).await.unwrap().writes, 0);
+    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
+
+    // And back, seen by a process that runs on; no tier names the cluster any more that it leaves.
+    moves_to(&world, "elsewhere", "production");
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!(pass.diagnostics, []);
+    assert!(world.has_namespace(PRODUCTION).await && !world.has_namespace_on("elsewhere", PRODUCTION).await);
+    assert_eq!((reconciler.pass(world.now()).await.unwrap().writes, world.inventories_on("elsewhere").await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tier_left_goes_from_a_cluster_that_nobody_names_any_more_when_the_app_runs_elsewhere() {
+    let world = World::of_the_sample().await;
+    let _elsewhere = world.another_cluster("elsewhere").await;
+    moves_to(&world, "production", "elsewhere");
+    world.reconciler().pass(world.now()).await.unwrap();
+    assert!(world.has_namespace_on("elsewhere", PRODUCTION).await);
+
+    world.edit("apps/go-links/app.yaml", "template: link-shortener/v1", "template: link-shortener/v9");
+    moves_to(&world, "elsewhere", "production");
+    let waits = world.reconciler().pass(world.now()).await.unwrap();
+    assert!(world.has_namespace_on("elsewhere", PRODUCTION).await && !world.has_namespace(PRODUCTION).await);
+    let told = found(&waits, "remove/stays");
+    let why = "go-links moves to another cluster and goes on running on elsewhere until it runs there";
+    assert!(told.iter().any(|found| found.message == why), "{told:?}");
+
+    world.edit("apps/go-links/app.yaml", "template: link-shortener/v9", "template: link-shortener/v1");
+    world.approve();
+    world.reconciler().pass(world.now()).await.unwrap();
+    assert!(world.has_namespace(PRODUCTION).await && !world.has_namespace_on("elsewhere", PRODUCTION).await);
+    assert_eq!(world.inventories_on("elsewhere").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_a_tier_left_and_that_cannot_be_asked_is_told_of_until_people_approve_that() {
+    let world = World::of_the_sample().await;
+    let elsewhere = world.another_cluster("elsewhere").await;
+    moves_to(&world, "production", "elsewhere");
+    world.reconciler().pass(world.now()).await.unwrap();
+
+    world.lose_context("elsewhere");
+    moves_to(&world, "elsewhere", "production");
+    let pass = world.reconciler().pass(world.now()).await.unwrap();
+    let [told] = &found(&pass, "remove/unknown")[..] else { panic!("{:?}", pass.diagnostics) };
+    let fact = "production was there before, and what it left runs on: there is no usable connection: ";
+    assert!(told.path.starts_with("elsewhere: ") && told.message.starts_with(fact), "{told}");
+    assert!(pass.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", pass.items);
+
+    world.edit("environments/production/environment.yaml", "perApp: 150", "perApp: 140");
+    world.approve();
+    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().diagnostics, []);
+    elsewhere.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_under_another_name_is_the_same_cluster() {
+    let world = World::of_the_sample().await;
+    let first = world.reconciler().pass(world.now()).await.unwrap();
+    world.same_cluster_as("production", "by-another-user");
+    moves_to(&world, "production", "by-another-user");
+    let pass = world.reconciler().pass(world.now()).await.unwrap();
+    assert_eq!((pass.changes, pass.diagnostics), (vec![], vec![]));
+    let objects = |pass: &Pass| pass.items.iter().map(|item| item.objects).collect::<Vec<_>>();
+    assert_eq!(objects(&pass_of(&world).await), objects(&first));
+}
+
+async fn pass_of(world: &World) -> Pass {
+    world.reconciler().pass(world.now()).await.unwrap()
+}
