@@ -24,6 +24,20 @@ pub struct Position {
     pub column: u32,
 }
 
+impl Position {
+    /// The place of a byte of a text.
+    pub fn of(text: &str, at: usize) -> Self {
+        let mut at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let before = &text[..at];
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        Self { line: u32::try_from(line).unwrap_or(0), column: u32::try_from(column).unwrap_or(0) }
+    }
+}
+
 /// One finding. Serialized, it is the `diagnostic` of the JSON formats.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Diagnostic {

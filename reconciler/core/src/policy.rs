@@ -17,13 +17,14 @@
 //! # It fails closed
 //!
 //! An undefined `deny`, an error, a builtin's failure, too many steps and too much time, a result of another shape: each
-//! denies, and says which policy it was. A set that does not compile as a whole is none. What a verdict depends on is in
-//! `input`: builtins that fetch, roll dice or read a clock are refused. Policies see typed containers, so a text `"false"`
-//! is no permission.
+//! denies, and says which policy it was. A set that does not compile as a whole is none, and neither is one that reads what
+//! `input` never has: that would hold for nobody and forbid nothing. What a verdict depends on is in `input`: builtins that
+//! fetch, roll dice or read a clock are refused. Policies see typed containers, so a text `"false"` is no permission.
 
 mod calls;
 mod guard;
 pub mod input;
+mod reads;
 mod run;
 mod strict;
 #[cfg(test)]

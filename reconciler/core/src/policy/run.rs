@@ -13,7 +13,7 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{CompiledPolicy, Engine, Value};
 
 use super::strict::{self, Builtins};
-use super::{Entry, Finding, PolicySet, TestResult, calls, guard};
+use super::{Entry, Finding, PolicySet, TestResult, calls, guard, reads};
 use crate::diagnostic::{Diagnostic, Position};
 
 /// Steps of one policy for one instance; the shipped ones take a few thousand.
@@ -38,6 +38,7 @@ pub fn compile(sources: &BTreeMap<String, Arc<str>>) -> Result<PolicySet, Vec<Di
         }
     }
     let compiled = rules(&mut engine, &packages)?;
+    found.extend(compiled.get_modules().iter().flat_map(|module| &module.policy).flat_map(|rule| reads::check(rule)));
     let mut entries = Vec::new();
     for (path, package) in packages.iter().filter(|(_, package)| !package.starts_with("data.dayfly.lib.")) {
         let own: Vec<_> = ["deny", "warn"]
@@ -108,7 +109,7 @@ fn program(compiled: &CompiledPolicy, entries: &[Entry]) -> Result<(Arc<Program>
     let mut names = program.builtin_info_table.iter().map(|builtin| builtin.name.as_str());
     let refused = |message: String| vec![Diagnostic::error("policy/builtin", "policies/", message)];
     if let Some(name) = names.find(|name| guard::REFUSED.contains(name)) {
-        let help = "A verdict depends on input alone, which has `now`, the app, its environment and its objects.";
+        let help = "A verdict depends on input alone, which has the app, its environment, its objects and their cost.";
         return Err(refused(format!("{name} cannot be used")).into_iter().map(|found| found.help(help)).collect());
     }
     let builtins = strict::watch(Arc::make_mut(&mut program))

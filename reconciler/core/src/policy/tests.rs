@@ -65,7 +65,7 @@ fn every_app_that_ships_is_admitted() {
 #[test]
 fn what_gives_no_verdict_denies() {
     for (text, why) in [
-        ("deny := x if { x := input.nothing }", "is undefined"),
+        ("deny := x if { x := input.app.parameters.nothing }", "is undefined"),
         ("deny := false", "is no set"),
         ("deny := [1]", "is no set"),
         ("deny contains \"text\"", "has an element without rule and msg"),
@@ -339,4 +339,63 @@ fn a_rule_that_may_have_two_values_is_refused() {
     let joined =
         "default level := 0\n\nlevel := 1 if {\n\tnot input.app.name\n} else := 2 if {\n\tinput.app.team\n}\n\n";
     assert!(one(&format!("{joined}{deny}")).is_ok());
+}
+
+#[test]
+fn what_input_never_has_cannot_be_read() {
+    let deny = |condition: &str| format!("deny contains {{\"rule\": \"a\", \"msg\": \"b\"}} if {{\n\t{condition}\n}}");
+    for (condition, expected) in [
+        ("some c in input.containers\n\tc.privilegd", "4:4: c has no privilegd"),
+        ("input.container[_].privileged", "3:8: input has no container"),
+        ("input.containers[_].image.tagg == \"latest\"", "3:28: input.containers[_].image has no tagg"),
+        ("every pod in input.pods { pod.hostnetwork }", "3:32: pod has no hostnetwork"),
+        ("images := [c.image | some c in input.containers; c.img]\n\tcount(images) > 0", "3:53: c has no img"),
+        ("app := input[\"app\"]\n\tnot app.costcenter", "4:10: app has no costcenter"),
+        ("c = input.containers[i]\n\ti >= 0\n\tc.image.digest.algorithm", "5:17: c.image.digest has no algorithm"),
+        ("b.tag\n\tb := input.containers[_].image.tag", "3:4: b has no tag"),
+    ] {
+        let found = one(&deny(condition)).unwrap_err();
+        let expected = format!("policy/input policies/a.rego:{expected}, so what depends on it never holds");
+        assert_eq!(found, [expected], "{condition}");
+    }
+    for condition in [
+        "some object in input.objects\n\tobject.spec.whatever",
+        "input.app.parameters.title == \"x\"",
+        "some c in input.containers\n\tsome d in input.pods\n\tc.object == d.object",
+        "count([c | some c in input.containers]) > 0\n\tcount([c | some c in input.pods; c.hostPID]) > 0",
+        "some field in [\"hostPID\"]\n\tinput.pods[_][field]",
+        "f(input.app)\n}\nf(app) if {\n\tapp.anything",
+        "data.dayfly.a.deny with input as {\"else\": 1}\n\tinput.app.name",
+    ] {
+        let outcome = one(&deny(condition));
+        let is_refused = outcome.as_ref().is_err_and(|found| found.iter().any(|it| it.contains("policy/input")));
+        assert!(!is_refused, "{condition}: {outcome:?}");
+    }
+}
+
+#[test]
+fn what_input_has_is_what_policies_may_read() {
+    /// Whether a value has just these fields, all the way down.
+    fn fits(shape: &Value, value: &Value) -> bool {
+        match (shape, value) {
+            (Value::Null, _) => true,
+            (Value::Object(fields), Value::Object(values)) => {
+                fields.keys().eq(values.keys()) && fields.iter().all(|(name, shape)| fits(shape, &values[name]))
+            }
+            (Value::Array(items), Value::Array(values)) => values.iter().all(|value| fits(&items[0], value)),
+            (Value::String(_), value) => !value.is_object() && !value.is_array(),
+            _ => false,
+        }
+    }
+    let platform = shipped();
+    for app in platform.apps.keys() {
+        let instance = platform.instance(app).unwrap();
+        let manifests = render(&instance).unwrap();
+        let cost = cost::monthly(&manifests, &instance.environment.prices);
+        let input: Value = serde_json::from_str(&input::of(&instance, &manifests, &cost).to_string()).unwrap();
+        let mut shape = reads::INPUT.clone();
+        // Rego sorts its fields.
+        shape.sort_all_objects();
+        assert!(fits(&shape, &input), "{app}: {input:#}");
+    }
 }

@@ -102,7 +102,7 @@ impl Source {
 
     /// Where a byte of the rewritten text comes from, in the text as it was written.
     pub fn original(&self, text: &str, rewritten: usize) -> Position {
-        position(text, self.offset(text, rewritten))
+        Position::of(text, self.offset(text, rewritten))
     }
 
     /// The expression that a byte of the rewritten text belongs to, as it was written.
@@ -110,7 +110,7 @@ impl Source {
     pub fn expression<'t>(&self, text: &'t str, rewritten: usize) -> Option<(&'t str, Position)> {
         let at = self.offset(text, rewritten);
         let range = self.expressions.iter().find(|range| range.start <= at && at <= range.end)?;
-        Some((text.get(range.clone())?, position(text, range.start)))
+        Some((text.get(range.clone())?, Position::of(text, range.start)))
     }
 
     fn offset(&self, text: &str, rewritten: usize) -> usize {
@@ -122,18 +122,6 @@ impl Source {
         let next = self.edits.iter().find(|edit| edit.rewritten > rewritten).map_or(text.len(), |edit| edit.original);
         at.min(next)
     }
-}
-
-/// The line and column of a byte of a text.
-pub fn position(text: &str, at: usize) -> Position {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    let before = &text[..at];
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    Position { line: u32::try_from(line).unwrap_or(0), column: u32::try_from(column).unwrap_or(0) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,7 +160,7 @@ impl<'a> Reader<'a> {
     }
 
     fn error(&self, rule: &str, at: usize, message: impl Into<String>, help: &str) -> Diagnostic {
-        Diagnostic::error(rule, self.path, message).at(position(self.text, at)).help(help)
+        Diagnostic::error(rule, self.path, message).at(Position::of(self.text, at)).help(help)
     }
 
     fn read(&mut self) -> Result<(), Diagnostic> {
@@ -324,6 +312,7 @@ impl<'a> Reader<'a> {
             let message = format!("one expression joins {joins} texts with ~, at most {MAX_JOINS} are possible");
             return Err(self.error("render/limit", tokens[0].1.start, message, "Write several expressions."));
         }
+        self.brackets(tokens)?;
         for (index, (token, range)) in tokens.iter().enumerate() {
             let name = &text[range.clone()];
             let previous = before(index, 1);
@@ -349,10 +338,36 @@ impl<'a> Reader<'a> {
             } else if !test && ![".", "?."].contains(&previous) && word(index + 1) != "=" && !KEYWORDS.contains(&name) {
                 let field = (word(index + 1) == "." && tokens.get(index + 2).is_some_and(|next| next.0 == Token::Word))
                     .then(|| word(index + 2).to_owned());
-                self.names.push(Named { root: name.to_owned(), field, position: position(text, range.start) });
+                self.names.push(Named { root: name.to_owned(), field, position: Position::of(text, range.start) });
             }
         }
         Ok(())
+    }
+
+    /// Each bracket closes within its expression, so that what is put around it is around all of it.
+    fn brackets(&self, tokens: &[(Token, Range<usize>)]) -> Result<(), Diagnostic> {
+        let mut open = Vec::new();
+        for (_, range) in tokens.iter().filter(|(token, _)| *token == Token::Sign) {
+            let (sign, at) = (&self.text[range.clone()], range.start);
+            let closes = match sign {
+                "(" => Some(")"),
+                "[" | "?[" => Some("]"),
+                "{" => Some("}"),
+                _ => None,
+            };
+            open.extend(closes.map(|closes| (closes, at)));
+            if [")", "]", "}"].contains(&sign) && open.pop().is_none_or(|(closes, _)| closes != sign) {
+                let message = format!("nothing is open that `{sign}` closes");
+                return Err(self.error("render/syntax", at, message, "Remove it, or open it before."));
+            }
+        }
+        match open.last() {
+            Some((closes, at)) => {
+                let message = "the bracket that opens here does not close";
+                Err(self.error("render/syntax", *at, message, &format!("Close it with `{closes}`.")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn filter(&self, name: &str, at: usize) -> Result<(), Diagnostic> {
@@ -454,6 +469,11 @@ mod tests {
             "{{ a ~ a ~ a ~ a ~ a ~ a ~ a ~ a ~ a ~ a }}",
             "{{ a | safe }}",
             "{{ a | __hole }}",
+            "{{ a.b) if true else (\"\" }}",
+            "{% for a in range(end=1000)) if true else ([] %}{% endfor %}",
+            "{% set a = b) if true else (c %}",
+            "{% if a) or (b[0 %}{% endif %}",
+            "{{ (a] }}",
             "{{ a",
             "{% raw %}",
             "{# a",
@@ -470,7 +490,7 @@ mod tests {
         let source = read(text).unwrap();
         for name in ["one", "two"] {
             let place = source.original(text, source.rewritten.find(name).unwrap());
-            assert_eq!(place, position(text, text.find(name).unwrap()), "{name}");
+            assert_eq!(place, Position::of(text, text.find(name).unwrap()), "{name}");
         }
     }
 }
