@@ -157,24 +157,23 @@ fn subject<'p>(platform: &'p Platform, name: &AppName) -> Result<(&'p Arc<App>, 
     Ok((app, environment.ok_or_else(|| unreadable(&folder, "the tier"))?))
 }
 
-/// The edit that sets one field of an app's manifest.
-fn set_field(
+/// The edit that sets fields of an app's manifest; new ones stand `beside` others.
+fn set_fields(
     snapshot: &Snapshot,
     app: &AppName,
-    field: &str,
-    value: serde_json::Value,
+    fields: &[(&str, serde_json::Value)],
     beside: &[&str],
 ) -> Result<FileEdit, Diagnostic> {
     let path = format!("apps/{app}/app.yaml");
-    let bytes = snapshot.get(&path).and_then(|entry| entry.bytes()).unwrap_or_default();
-    match crate::edit::set(bytes, field, &value, beside) {
-        Ok(edited) => Ok(FileEdit { path, content: Some(edited.into()) }),
-        Err(error) => {
+    let mut bytes = snapshot.get(&path).and_then(|entry| entry.bytes()).unwrap_or_default().to_vec();
+    for (field, value) in fields {
+        bytes = crate::edit::set(&bytes, field, value, beside).map_err(|error| {
             let by_hand =
-                format!("Write `{}: {}` by hand.", field.trim_start_matches("spec."), crate::edit::scalar(&value));
-            Err(Diagnostic::error("edit/place", path, error.to_string()).about(app).help(by_hand))
-        }
+                format!("Write `{}: {}` by hand.", field.trim_start_matches("spec."), crate::edit::scalar(value));
+            Diagnostic::error("edit/place", &path, error.to_string()).about(app).help(by_hand)
+        })?;
     }
+    Ok(FileEdit { path, content: Some(bytes.into()) })
 }
 
 /// The branch of a proposal about one app.

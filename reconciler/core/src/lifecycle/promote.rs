@@ -1,6 +1,6 @@
 //! Promotion: an app moves one tier up, if it is sound there.
 
-use super::{Action, Proposal, branch, set_field, subject};
+use super::{Action, Proposal, branch, set_fields, subject};
 use crate::diagnostic::Diagnostic;
 use crate::names::{AppName, TierName};
 use crate::platform::{App, Environment, Instance, Platform};
@@ -16,7 +16,7 @@ pub fn promote(
 ) -> Result<Proposal, Diagnostic> {
     let (app, from) = subject(platform, name)?;
     let target = target(platform, app, from, to)?;
-    let edit = set_field(snapshot, name, "spec.tier", target.as_str().into(), &[])?;
+    let edit = set_fields(snapshot, name, &[("spec.tier", target.as_str().into())], &[])?;
     let entry = edit.content.clone().map(Entry::file);
     let promoted = Platform::load(&snapshot.patched(None, [(edit.path.clone(), entry)]), Some(platform));
     let instance = promoted.instance(name).map_err(|errors| unsound(app, target, &errors))?;

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::expiry::{Expiry, Reason, day, expiry};
-use super::{Action, Proposal, Situation, branch, set_field, subject};
+use super::{Action, Proposal, Situation, branch, set_fields, subject};
 use crate::diagnostic::Diagnostic;
 use crate::history::Life;
 use crate::names::AppName;
@@ -14,7 +14,7 @@ use crate::platform::{App, Environment, Platform, duration_text};
 use crate::snapshot::Snapshot;
 
 /// The proposal to renew an app. With a `ttl` its time counts from today (`spec.renewed`); with `expires` the date moves
-/// `by` this long, a day by day count. Refused where nothing would be gained.
+/// `by` this long, a day by day count, and counts from today where the tier's longest `ttl` asks for that. Refused where nothing would be gained.
 pub fn renew(
     platform: &Platform,
     snapshot: &Snapshot,
@@ -25,32 +25,43 @@ pub fn renew(
     let (app, environment) = subject(platform, name)?;
     let before = situation.expiry(app, environment);
     let now = situation.now;
-    let renewed = Life { start: now, ..situation.life(name) };
+    let life = situation.life(name);
     let refuse = |field: &str, message: String, help: String| {
         let refusal = Diagnostic::error("renew/refused", &*app.spans.path, format!("{field}: {message}"));
         Err(refusal.at(app.spans.position(field)).about(name).help(help))
     };
     let today = now.to_zoned(TimeZone::UTC).date();
-    let (field, value, wanted) = match (app.lifetime, by) {
-        (Lifetime::Ttl(_), _) => ("spec.renewed", today.to_string(), app.as_ref().clone()),
+    let is_renewed_today = app.renewed == Some(today);
+    let (field, dated) = match (app.lifetime, by) {
+        (Lifetime::Ttl(_), _) if is_renewed_today => {
+            let message = format!("{name} was renewed today already, and ends on {}", day(before.at));
+            return refuse("spec.renewed", message, "Renew it again on another day.".into());
+        }
+        (Lifetime::Ttl(_), _) => ("spec.renewed", app.as_ref().clone()),
         (Lifetime::Until(_), None) => {
             let help = "Say by how much, such as 7d, or write a later date.".to_owned();
             return refuse("spec.expires", "is a date, and a date is not renewed".into(), help);
         }
         (Lifetime::Until(at), Some(by)) => {
-            let later = at.checked_add(by).unwrap_or(at);
-            ("spec.expires", moment_text(later), App { lifetime: Lifetime::Until(later), ..app.as_ref().clone() })
+            let later = Lifetime::Until(at.checked_add(by).unwrap_or(at));
+            ("spec.expires", App { lifetime: later, ..app.as_ref().clone() })
         }
     };
-    let after = expiry(&wanted, environment, &renewed, situation.baseline, now);
-    if field == "spec.renewed" && app.renewed == Some(today) {
-        let message = format!("{name} was renewed today already, and ends on {}", day(before.at));
-        return refuse(field, message, "Renew it again on another day.".into());
+    let ends = |life: &Life| expiry(&dated, environment, life, situation.baseline, now);
+    let (as_it_is, renewed) = (ends(&life), ends(&Life { start: now, ..life.clone() }));
+    let (mut fields, mut after) = (Vec::new(), as_it_is);
+    if let Lifetime::Until(at) = dated.lifetime {
+        fields.push(("spec.expires", Value::String(moment_text(at))));
+    }
+    // A later date counts from today where the tier's longest ttl from the old start would end it before.
+    if renewed.at > after.at && !is_renewed_today {
+        fields.push(("spec.renewed", Value::String(today.to_string())));
+        after = renewed;
     }
     if after.at <= before.at {
         return refuse(field, no_gain(name, environment, &before), help(&before));
     }
-    let edit = set_field(snapshot, name, field, Value::String(value), &["ttl", "expires"])?;
+    let edit = set_fields(snapshot, name, &fields, &["ttl", "expires"])?;
     Ok(Proposal {
         action: Action::Renew,
         apps: vec![name.clone()],

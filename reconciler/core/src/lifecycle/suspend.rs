@@ -1,6 +1,6 @@
 //! Suspension: an app is scaled to zero, or back, by a field of its manifest.
 
-use super::{Action, Proposal, branch, one_line, set_field, subject};
+use super::{Action, Proposal, branch, one_line, set_fields, subject};
 use crate::diagnostic::Diagnostic;
 use crate::names::AppName;
 use crate::platform::Platform;
@@ -21,7 +21,7 @@ pub fn suspend(
         let refusal = Diagnostic::error("suspend/refused", &*app.spans.path, message);
         return Err(refusal.at(app.spans.position("spec.suspend")).about(name).help("There is nothing to do."));
     }
-    let edit = set_field(snapshot, name, "spec.suspend", suspend.into(), &["renewed", "ttl", "expires"])?;
+    let edit = set_fields(snapshot, name, &[("spec.suspend", suspend.into())], &["renewed", "ttl", "expires"])?;
     Ok(Proposal {
         action: Action::Suspend,
         apps: vec![name.clone()],

@@ -242,6 +242,16 @@ fn a_renewal_sets_today_and_keeps_the_rest() {
     let proposal = renew("b", "2026-11-10", Some(7)).unwrap();
     let text = String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap();
     assert_eq!(text, manifest("b", "expires: 2026-11-27"));
+    let proposal = renew("b", "2026-11-10", Some(20)).unwrap();
+    let text = String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap();
+    assert_eq!(
+        text,
+        manifest("b", "expires: 2026-12-10").replace("# how long\n", "# how long\n  renewed: 2026-11-10\n")
+    );
+    assert_eq!(
+        &*proposal.title, "b: renew until 2026-12-10",
+        "from its old start it would end on the first of December"
+    );
     assert!(renew("b", "2026-11-10", None).unwrap_err().message.contains("a date is not renewed"));
     assert!(renew("zzz", "2026-11-10", None).is_err());
 }
