@@ -114,7 +114,8 @@ pub struct Evaluation {
     pub instances: BTreeMap<AppName, Arc<Evaluated>>,
     /// How many instances were rendered and decided anew.
     pub renders: usize,
-    /// What is wrong with the policies themselves; then nothing is admitted.
+    /// What is wrong with the policies themselves; then nothing is admitted. And the budgets that all apps of a cost center
+    /// exceed together, which stops none of them.
     pub diagnostics: Diagnostics,
 }
 
@@ -127,6 +128,8 @@ struct Inputs {
     approved: Option<Option<Origin>>,
     policies: Digest,
     waivers: Arc<BTreeSet<Digest>>,
+    /// Whether the tip's template is past its sunset.
+    ended: bool,
 }
 
 /// What an instance is made of in one commit.
@@ -153,7 +156,7 @@ impl Evaluator {
         let waivers = Arc::new(active_waivers(desired.tip, now));
         let (mut fresh, mut instances) = (Vec::new(), BTreeMap::new());
         for name in desired.tip.apps.keys() {
-            let inputs = Inputs::of(desired, name, &waivers);
+            let inputs = Inputs::of(desired, name, &waivers, now);
             match self.known.get(name) {
                 Some((known, evaluated)) if *known == inputs => drop(instances.insert(name.clone(), evaluated.clone())),
                 _ => fresh.push((name, inputs)),
@@ -169,7 +172,9 @@ impl Evaluator {
             self.known.insert(name.clone(), (inputs, evaluated.clone()));
             instances.insert(name.clone(), evaluated);
         }
-        Evaluation { instances, renders, diagnostics: policies.err().unwrap_or_default() }
+        let mut diagnostics = policies.err().unwrap_or_default().to_vec();
+        diagnostics.extend(over_budget(desired.tip, &instances));
+        Evaluation { instances, renders, diagnostics: diagnostics.into() }
     }
 
     /// The policy set, compiled once per content.
@@ -188,15 +193,18 @@ impl Evaluator {
 }
 
 impl Inputs {
-    fn of(desired: &Desired<'_>, name: &AppName, waivers: &Arc<BTreeSet<Digest>>) -> Self {
-        let tier = desired.tip.apps.get(name).and_then(|item| item.get()).map(|app| app.tier.clone());
+    fn of(desired: &Desired<'_>, name: &AppName, waivers: &Arc<BTreeSet<Digest>>, now: Timestamp) -> Self {
+        let app = desired.tip.apps.get(name).and_then(|item| item.get());
+        let tier = app.map(|app| app.tier.clone());
+        let template = app.and_then(|app| desired.tip.templates.get(&app.template)?.get());
+        let ended = template.is_some_and(|template| template.status.ended(now).is_some());
         let environment = tier.as_ref().and_then(|tier| desired.tip.environments.get(tier)).map(|item| item.folder);
         let approved = tier.zip(desired.approved).map(|(tier, approved)| {
             let platform = approved.of(&InstanceKey { app: name.clone(), tier })?;
             Some(Origin::of(platform, name))
         });
         let policies = desired.tip.policies.folder;
-        Self { tip: Origin::of(desired.tip, name), environment, approved, policies, waivers: waivers.clone() }
+        Self { tip: Origin::of(desired.tip, name), environment, approved, policies, waivers: waivers.clone(), ended }
     }
 }
 
@@ -221,6 +229,9 @@ fn evaluate(
 ) -> Evaluated {
     let tier = desired.tip.apps.get(name).and_then(|item| item.get()).map(|app| app.tier.clone());
     let outcome = desired.tip.instance(name).and_then(|tip| {
+        if let Some(ended) = tip.past_sunset(now) {
+            return Err([ended].into());
+        }
         let manifests = render::render(&tip)?;
         match desired.approved {
             Some(approved) if tip.environment.changes == Changes::PullRequest => {
@@ -271,6 +282,30 @@ fn evaluate(
 fn active_waivers(platform: &Platform, now: Timestamp) -> BTreeSet<Digest> {
     let active = platform.waivers.values().filter(|item| item.get().is_some_and(|waiver| now < waiver.expires));
     active.map(|item| item.folder).collect()
+}
+
+/// The cost centers whose apps may cost more, all together, than their tier allows.
+fn over_budget(tip: &Platform, instances: &BTreeMap<AppName, Arc<Evaluated>>) -> Vec<Diagnostic> {
+    let mut costs: BTreeMap<(&TierName, &str), (f64, usize)> = BTreeMap::new();
+    for evaluated in instances.values() {
+        let app = tip.apps.get(&evaluated.app).and_then(|item| item.get());
+        let (Some(app), Some(cost)) = (app, &evaluated.cost) else { continue };
+        let (sum, apps) = costs.entry((&app.tier, &app.cost_center)).or_default();
+        (*sum, *apps) = (*sum + cost.high, *apps + 1);
+    }
+    let over = costs.into_iter().filter_map(|((tier, cost_center), (sum, apps))| {
+        let environment = tip.environments.get(tier)?.get()?;
+        let limit = environment.budget.per_cost_center.filter(|limit| sum > *limit)?;
+        let (field, currency) = ("spec.budget.perCostCenter", &environment.prices.currency);
+        let apps = if apps == 1 { "one app".to_owned() } else { format!("{apps} apps") };
+        let message = format!(
+            "{field}: {cost_center} may cost {sum:.2} {currency} a month with {apps} in {tier}, more than {limit}"
+        );
+        let found = Diagnostic::warning("budget/cost-center", &*environment.spans.path, message);
+        let help = "Retire or suspend an app of that cost center, let one ask for less, or raise the budget.";
+        Some(found.at(environment.spans.position(field)).help(help))
+    });
+    over.collect()
 }
 
 type Rendered = (Manifests, Instance);

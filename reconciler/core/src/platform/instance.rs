@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::app::{Egress, Lifetime};
 use super::check::{list, suggestion};
 use super::environment::EgressHostnames;
@@ -90,6 +92,17 @@ impl Platform {
             self.placements.insert(name.clone(), placement);
         }
         self.conflicts = conflicts(&self.placements);
+    }
+}
+
+impl Instance {
+    /// That the template's last day is over.
+    pub fn past_sunset(&self, now: Timestamp) -> Option<Diagnostic> {
+        let last = self.template.status.ended(now)?;
+        let message = format!("spec.template: {} ended on {last}, and nothing may use it any more", self.app.template);
+        let found = Diagnostic::error("app/template-retired", &*self.app.spans.path, message);
+        let help = "Choose another template; what runs goes on unchanged.";
+        Some(found.at(self.app.spans.position("spec.template")).about(&self.app.name).help(help))
     }
 }
 

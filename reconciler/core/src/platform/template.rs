@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value;
 
@@ -71,13 +72,25 @@ pub enum Engine {
 pub enum TemplateStatus {
     /// To be used.
     Stable,
-    /// Still works; a new app gets a warning, and an error after the sunset.
+    /// Still works, with a warning; until the sunset, where there is one.
     Deprecated {
         /// `spec.sunset`: the last day.
         sunset: Option<Date>,
     },
     /// Nothing may use it.
     Retired,
+}
+
+impl TemplateStatus {
+    /// The sunset, once it is over.
+    pub fn ended(self, now: Timestamp) -> Option<Date> {
+        match self {
+            Self::Deprecated { sunset } => {
+                sunset.filter(|last| format::end_of_day(*last).is_some_and(|end| end <= now))
+            }
+            Self::Stable | Self::Retired => None,
+        }
+    }
 }
 
 impl Folder for Template {
