@@ -62,6 +62,10 @@ enum Step {
     Commit { at: String, message: String },
     /// Cuts the history off, as a shallow clone does.
     Shallow,
+    /// Gives the default branch another name, without a word to HEAD.
+    Rename(String),
+    /// Writes rubbish in place of a committed file's object.
+    Damage(String),
     /// Runs a command whose answer does not matter, but it must succeed.
     Dayfly(String),
 }
@@ -168,6 +172,18 @@ fn prepare(environment: &TestEnvironment, step: &Step) {
         Step::Shallow => {
             let tip = environment.repository().head().unwrap().target().unwrap();
             environment.write(".git/shallow", format!("{tip}\n"));
+        }
+        Step::Rename(name) => {
+            let git = environment.repository();
+            let head = git.head().unwrap();
+            git.branch(name, &head.peel_to_commit().unwrap(), true).unwrap();
+            git.find_reference(head.name().unwrap()).unwrap().delete().unwrap();
+        }
+        Step::Damage(path) => {
+            let id = environment.repository().revparse_single(&format!("HEAD:{path}")).unwrap().id().to_string();
+            let object = format!(".git/objects/{}/{}", &id[..2], &id[2..]);
+            fs::remove_file(at(&object)).unwrap();
+            environment.write(&object, "rubbish");
         }
         Step::Dayfly(line) => {
             let output = environment.dayfly(&words(line).iter().map(String::as_str).collect::<Vec<_>>());

@@ -30,12 +30,14 @@ pub enum Error {
     #[error("{}: no git repository", .0.display())]
     NotFound(PathBuf),
     /// The repository has no commit on its default branch.
-    #[error("{}: the branch {} has no commit", .path.display(), .branch.trim_start_matches("refs/heads/"))]
+    #[error("{}: {}", .path.display(), unborn(.branch, .others))]
     Unborn {
         /// The repository.
         path: PathBuf,
         /// Its default branch.
         branch: String,
+        /// The branches that it has.
+        others: Vec<String>,
     },
     /// The history is cut off, so dates cannot be known.
     #[error("{}: the history is shallow, so the apps' ages are unknown", .0.display())]
@@ -82,6 +84,12 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Self::NotFound(_) => "start a platform with `dayfly init DIR`, or name its folder with -C DIR".into(),
+            Self::Unborn { path, others, .. } if let [other] = &others[..] => {
+                format!("if it was renamed: git -C {} symbolic-ref HEAD refs/heads/{other}", path.display())
+            }
+            Self::Unborn { path, others, .. } if !others.is_empty() => {
+                format!("say which one it is now: git -C {} symbolic-ref HEAD refs/heads/NAME", path.display())
+            }
             Self::Unborn { .. } => "commit the platform's files first: git add . && git commit".into(),
             Self::Shallow(_) => {
                 "fetch the whole history: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)".into()
@@ -100,6 +108,14 @@ impl Error {
 
     fn file(path: &Path, source: std::io::Error) -> Self {
         Self::File { path: path.to_owned(), source }
+    }
+}
+
+fn unborn(branch: &str, others: &[String]) -> String {
+    let branch = branch.trim_start_matches("refs/heads/");
+    match others {
+        [] => format!("the branch {branch} has no commit"),
+        others => format!("the default branch {branch} is not there any more; there is {}", others.join(", ")),
     }
 }
 

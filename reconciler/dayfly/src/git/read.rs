@@ -74,9 +74,19 @@ impl Repository {
     pub fn tip(&self) -> Result<Tip, Error> {
         let head = self.gix.head_name().map_err(|e| self.broken(e))?;
         let branch = head.map_or_else(|| "HEAD".to_owned(), |name| name.as_bstr().to_string());
-        let unborn = || Error::Unborn { path: self.path.clone(), branch: branch.clone() };
-        let id = self.gix.head_id().map_err(|_| unborn())?;
+        let Ok(id) = self.gix.head_id() else {
+            let (path, others) = (self.path.clone(), self.branches()?);
+            return Err(Error::Unborn { path, branch, others });
+        };
         Ok(Tip { revision: revision(&id), branch })
+    }
+
+    /// The branches that people made, by their short names.
+    fn branches(&self) -> Result<Vec<String>, Error> {
+        let references = self.gix.references().map_err(|e| self.broken(e))?;
+        let names = references.local_branches().map_err(|e| self.broken(e))?.filter_map(Result::ok);
+        let names = names.map(|branch| branch.name().shorten().to_string());
+        Ok(names.filter(|name| !name.starts_with("dayfly-ledger") && !name.starts_with("dayfly/")).collect())
     }
 
     /// The commit that a branch, a tag or a (short) id names.
