@@ -7,6 +7,7 @@
     reason = "a harness fails loudly and tells the terminal"
 )]
 
+pub mod apps;
 pub mod conversation;
 pub mod environment;
 pub mod generate;

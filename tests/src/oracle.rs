@@ -67,7 +67,7 @@ impl Oracle {
         Some(oracle)
     }
 
-    /// A kubeconfig of a cluster administrator.
+    /// A kubeconfig of a cluster administrator. Its context `dayfly` is of a user who has no rights until some are granted.
     pub fn kubeconfig(&self) -> PathBuf {
         self.path("kubeconfig")
     }
@@ -100,7 +100,7 @@ impl Oracle {
         let public = [&P256_PUBLIC_KEY, pair.public_key().as_ref()].concat();
         fs::write(self.path("service-accounts.key"), pem("PRIVATE KEY", private.as_ref())).unwrap();
         fs::write(self.path("service-accounts.pub"), pem("PUBLIC KEY", &public)).unwrap();
-        fs::write(self.path("tokens.csv"), "oracle,admin,admin,system:masters\n").unwrap();
+        fs::write(self.path("tokens.csv"), "oracle,admin,admin,system:masters\ndayfly,dayfly,dayfly\n").unwrap();
         let server = format!("https://{}", self.port.local_addr().unwrap());
         let kubeconfig = json!({
             "apiVersion": "v1",
@@ -108,8 +108,14 @@ impl Oracle {
             "clusters": [{"name": "oracle", "cluster": {
                 "server": server, "certificate-authority": self.path("certificates/apiserver.crt"),
             }}],
-            "users": [{"name": "admin", "user": {"token": "oracle"}}],
-            "contexts": [{"name": "oracle", "context": {"cluster": "oracle", "user": "admin"}}],
+            "users": [
+                {"name": "admin", "user": {"token": "oracle"}},
+                {"name": "dayfly", "user": {"token": "dayfly"}},
+            ],
+            "contexts": [
+                {"name": "oracle", "context": {"cluster": "oracle", "user": "admin"}},
+                {"name": "dayfly", "context": {"cluster": "oracle", "user": "dayfly"}},
+            ],
             "current-context": "oracle",
         });
         fs::write(self.kubeconfig(), kubeconfig.to_string()).unwrap();

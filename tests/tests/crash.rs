@@ -6,24 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dayfly::calls::{Calls, Moment};
 use dayfly::cluster::Fact;
+use dayfly_tests::apps::app;
 use dayfly_tests::world::World;
 use jiff::SignedDuration;
-
-const APP: &str = "apiVersion: dayfly.dev/v1
-kind: App
-metadata: {name: NAME}
-spec:
-  template: simple-survey/v1
-  tier: sandbox
-  LIFETIME
-  costCenter: CC-1042
-  owner: maya@example.com
-  team: people-ops
-";
-
-fn app(name: &str, lifetime: &str) -> String {
-    APP.replace("NAME", name).replace("LIFETIME", lifetime)
-}
 
 /// Calls that end with the process: from the Nth on, before or after it, nothing goes out and nothing comes back.
 fn until(number: u64, moment: Moment) -> (Calls, Arc<AtomicBool>) {

@@ -5,8 +5,9 @@
 use std::time::{Duration, Instant};
 
 use dayfly::reconcile::{Pass, Reconciler};
-use dayfly_core::status::{Phase, Status};
+use dayfly_core::status::Phase;
 use dayfly_local::apiserver::{FAIL_ANNOTATION, Fault, Rule};
+use dayfly_tests::apps::{app, change, item, told, two_apps};
 use dayfly_tests::world::World;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Namespace;
@@ -18,58 +19,13 @@ use tokio::runtime::Handle;
 /// How long something may take that only has to happen.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-const APP: &str = "apiVersion: dayfly.dev/v1
-kind: App
-metadata: {name: NAME}
-spec:
-  template: simple-survey/v1
-  tier: sandbox
-  LIFETIME
-  costCenter: CC-1042
-  owner: maya@example.com
-  team: people-ops
-  parameters: {title: First}
-";
-
-fn app(name: &str, lifetime: &str) -> String {
-    APP.replace("NAME", name).replace("LIFETIME", lifetime)
-}
-
-/// A platform with two apps: `survey`, which things happen to, and `poll`, its neighbor.
-async fn two_apps() -> World {
-    let world = World::of_the_sample().await;
-    world.commit(&[("apps/", None)]);
-    world.commit(&[
-        ("apps/survey/app.yaml", Some(&app("survey", "ttl: 20d"))),
-        ("apps/poll/app.yaml", Some(&app("poll", "ttl: 20d"))),
-    ]);
-    world.approve();
-    world
-}
-
-/// The same, deployed by a reconciler that goes on.
+/// The platform of two apps, deployed by a reconciler that goes on.
 async fn two_running_apps() -> (World, Reconciler) {
     let world = two_apps().await;
     let mut reconciler = world.reconciler();
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert!(!pass.is_unfinished() && pass.diagnostics.is_empty(), "{:#?}", pass.diagnostics);
     (world, reconciler)
-}
-
-fn change(world: &World, name: &str, title: &str) {
-    let path = format!("apps/{name}/app.yaml");
-    let text = world.read(&path);
-    let (before, _) = text.split_once("{title: ").unwrap();
-    world.commit(&[(&path, Some(&format!("{before}{{title: {title}}}\n")))]);
-}
-
-fn item<'a>(pass: &'a Pass, app: &str) -> &'a Status {
-    pass.items.iter().find(|item| item.app.as_str() == app).unwrap_or_else(|| panic!("no {app} in {:?}", pass.items))
-}
-
-/// All findings as a person reads them.
-fn told(pass: &Pass) -> String {
-    pass.diagnostics.iter().map(|found| format!("{found}\n")).collect()
 }
 
 fn failing(fault: Fault) -> Rule {

@@ -8,14 +8,11 @@ use dayfly_core::digest::Digest;
 use dayfly_core::ledger::Fact;
 use dayfly_core::names::InstanceKey;
 use dayfly_core::plan::Action;
-use dayfly_core::status::{Phase, Status};
+use dayfly_core::status::Phase;
+use dayfly_tests::apps::item;
 use dayfly_tests::world::World;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-
-fn item<'a>(pass: &'a Pass, app: &str) -> &'a Status {
-    pass.items.iter().find(|item| item.app.as_str() == app).unwrap_or_else(|| panic!("no {app} in {:?}", pass.items))
-}
 
 fn apps(pass: &Pass) -> BTreeSet<&str> {
     pass.changes.iter().map(|change| change.app.as_str()).collect()
@@ -278,6 +275,51 @@ async fn a_rewritten_history_pauses_everything() {
     let error = reconciler.pass(world.now()).await.unwrap_err();
     assert!(error.to_string().starts_with("the history of main was rewritten"), "{error}");
     assert!(world.has_namespace("quarterly-feedback-sandbox").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_repository_pauses_everything_until_it_is_whole() {
+    let world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    world.commit(&[("apps/quarterly-feedback/", None)]);
+    world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
+    let id = git2::Oid::hash_object(git2::ObjectType::Blob, world.read("apps/travel-approval/app.yaml").as_bytes());
+    let id = id.unwrap().to_string();
+    let object = world.repository().path().join("objects").join(&id[..2]).join(&id[2..]);
+    let bytes = std::fs::read(&object).unwrap();
+    std::fs::remove_file(&object).unwrap();
+    for rubbish in [None, Some(&bytes[..bytes.len() / 2]), Some(b"rubbish")] {
+        rubbish.iter().for_each(|rubbish| std::fs::write(&object, rubbish).unwrap());
+        for reconciler in [&mut reconciler, &mut world.reconciler()] {
+            let error = reconciler.pass(world.now()).await.unwrap_err();
+            let help = "git fsck tells what is damaged; a fresh clone is the usual cure";
+            assert_eq!(error.help().as_deref(), Some(help), "{error}");
+        }
+    }
+    assert!(world.has_namespace("quarterly-feedback-sandbox").await);
+    std::fs::write(&object, &bytes).unwrap();
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!(apps(&pass), BTreeSet::from(["quarterly-feedback", "travel-approval"]));
+    assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_branch_that_is_renamed_pauses_everything_until_the_new_one_is_named() {
+    let world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    let git = git2::Repository::open(world.repository().path()).unwrap();
+    git.find_reference("refs/heads/main").unwrap().rename("refs/heads/trunk", false, "renamed").unwrap();
+    git.set_head("refs/heads/main").unwrap();
+    for reconciler in [&mut reconciler, &mut world.reconciler()] {
+        let error = reconciler.pass(world.now()).await.unwrap_err().to_string();
+        assert!(error.ends_with("the default branch main is not there any more; there is trunk"), "{error}");
+    }
+    git.set_head("refs/heads/trunk").unwrap();
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!((pass.writes, pass.changes.len()), (0, 0));
+    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,6 +42,9 @@ pub enum Fact {
     /// A resource quota or a limit range says no.
     #[error("the quota refuses it: {0}")]
     Quota(String),
+    /// A new resource quota was not counted yet.
+    #[error("the quota of its namespace is new and not counted yet")]
+    QuotaUncounted,
     /// An admission controller says no.
     #[error("it is refused: {0}")]
     Refused(String),
@@ -125,6 +128,7 @@ impl ClusterError {
                 format!("give Dayfly's account the verb {verb} on {resource} (RBAC; the chart's ClusterRole has it)")
             }
             Fact::Quota(_) => "ask for less, remove what is not needed, or raise the tier's quota".into(),
+            Fact::QuotaUncounted => "nothing to do: Dayfly tries again in a moment".into(),
             Fact::Refused(_) => "change what the message names, or ask the owner of that rule".into(),
             Fact::Webhook(_) => "ask the owner of the webhook; Dayfly tries again".into(),
             Fact::NamespaceTerminating => "nothing to do: Dayfly goes on as soon as it is gone".into(),
@@ -156,6 +160,7 @@ impl ClusterError {
             Fact::Unauthorized(_) => "Unauthorized",
             Fact::Forbidden { .. } => "Forbidden",
             Fact::Quota(_) => "QuotaExceeded",
+            Fact::QuotaUncounted => "QuotaUncounted",
             Fact::Refused(_) => "Refused",
             Fact::Webhook(_) => "WebhookFailed",
             Fact::NamespaceTerminating => "NamespaceTerminating",
@@ -182,6 +187,7 @@ impl ClusterError {
             Fact::Unreachable(_)
                 | Fact::Webhook(_)
                 | Fact::NamespaceTerminating
+                | Fact::QuotaUncounted
                 | Fact::NotFound
                 | Fact::Moved(_)
                 | Fact::Busy { .. }
@@ -203,6 +209,7 @@ pub(super) fn classify(request: &Request, status: u16, body: &Value, attempts: u
         403 if caused_by("NamespaceTerminating") || message.contains("because it is being terminated") => {
             Fact::NamespaceTerminating
         }
+        403 if message.contains("status unknown for quota") => Fact::QuotaUncounted,
         403 if message.contains("exceeded quota") || message.contains("failed quota") => Fact::Quota(message),
         403 if message.contains(" cannot ") => {
             Fact::Forbidden { verb: request.rbac_verb(), resource: request.resource() }
@@ -215,6 +222,8 @@ pub(super) fn classify(request: &Request, status: u16, body: &Value, attempts: u
         404 => Fact::NotFound,
         409 if caused_by("FieldManagerConflict") => Fact::Owned(causes().filter_map(field_owner).collect()),
         409 => Fact::Moved(message),
+        // A ValidatingAdmissionPolicy.
+        422 if message.contains("denied request") => Fact::Refused(message),
         422 if message.contains("immutable")
             || message.contains("updates to statefulset spec for fields other than") =>
         {
@@ -279,6 +288,16 @@ mod tests {
         let web = "deployments.apps \"web\"";
         for (status, message, reason) in [
             (403, "pods \"x\" is forbidden: exceeded quota: sandbox, requested: pods=1", "QuotaExceeded"),
+            (
+                403,
+                "persistentvolumeclaims \"x\" is forbidden: status unknown for quota: a, resources: b",
+                "QuotaUncounted",
+            ),
+            (
+                422,
+                "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no",
+                "Refused",
+            ),
             (
                 403,
                 "unable to create new content in namespace survey because it is being terminated",

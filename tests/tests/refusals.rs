@@ -1,0 +1,342 @@
+//! What a cluster refuses: by a quota, a rule of its own, a webhook that hangs, rights that are absent, a kind that it does
+//! not have. The embedded API server is told to say what a real one says; a real one has its own reasons. On both the
+//! object and the next step are named, nothing is deleted, neighbors go on, and all converges when the reason is gone.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
+use std::time::{Duration, Instant};
+
+use dayfly::clusters::Target;
+use dayfly::reconcile::{Pass, Reconciler};
+use dayfly_core::status::Phase;
+use dayfly_local::apiserver::{Fault, Rule};
+use dayfly_tests::apps::{change, item, told, two_apps};
+use dayfly_tests::oracle::Oracle;
+use dayfly_tests::world::World;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A platform of two apps that run, on one of the two API servers.
+struct Place {
+    world: World,
+    reconciler: Reconciler,
+    real: Option<Oracle>,
+}
+
+/// What a real API server refuses by, and what the embedded one says in its place.
+struct Refusal {
+    /// The objects that make a real one refuse.
+    reasons: Vec<Value>,
+    /// What the embedded one refuses, and how.
+    rule: Rule,
+    /// What a person is told of it, after the object.
+    told: &'static str,
+}
+
+/// A refusal of ConfigMaps of the app `survey`.
+fn refusal(code: u16, message: &str, told: &'static str, reasons: Vec<Value>) -> Refusal {
+    let fault = Fault::Status { code, retry_after: None, message: Some(message.into()) };
+    let (resource, namespace) = (Some("configmaps".into()), Some("survey-sandbox".into()));
+    Refusal { reasons, rule: Rule { mutating: true, resource, namespace, fault, ..Rule::default() }, told }
+}
+
+/// What Dayfly's account may do, but for some verbs of a resource.
+fn rights(without: &[(&str, &str)]) -> Value {
+    let verbs = |resource: &str| {
+        let all = ["get", "list", "watch", "create", "patch", "update", "delete"].into_iter();
+        all.filter(|verb| !without.contains(&(*verb, resource))).collect::<Vec<_>>()
+    };
+    let rules = dayfly_core::kinds::KINDS.iter().map(|kind| {
+        let resource = format!("{}.{}", kind.plural, kind.group);
+        json!({"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs(resource.trim_end_matches('.'))})
+    });
+    // Who grants rights has to have them.
+    let grants = json!({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "clusterroles"],
+        "verbs": ["escalate", "bind"]});
+    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "dayfly"},
+        "rules": rules.chain([grants]).collect::<Vec<_>>()})
+}
+
+fn all_rights() -> Vec<Value> {
+    let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "dayfly"});
+    let subject = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "dayfly"});
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": "dayfly"}, "roleRef": reference, "subjects": [subject]});
+    vec![rights(&[]), binding]
+}
+
+fn api(client: &Client, object: &Value) -> Api<DynamicObject> {
+    let api_version = object["apiVersion"].as_str().unwrap();
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap()));
+    match object.pointer("/metadata/namespace").and_then(Value::as_str) {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+fn name(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap()
+}
+
+impl Place {
+    async fn embedded() -> Self {
+        let world = two_apps().await;
+        let reconciler = world.reconciler();
+        Self { world, reconciler, real: None }.running().await
+    }
+
+    async fn real() -> Option<Self> {
+        let oracle = Oracle::start().await?;
+        let world = two_apps().await;
+        let reconciler = reconciler(&world, &oracle);
+        let place = Self { world, reconciler, real: Some(oracle) };
+        for object in all_rights() {
+            place.create(&object).await;
+        }
+        Some(place.running().await)
+    }
+
+    async fn running(mut self) -> Self {
+        let pass = self.reconciler.pass(self.world.now()).await.unwrap();
+        assert!(!pass.is_unfinished() && pass.diagnostics.is_empty(), "{}", told(&pass));
+        self
+    }
+
+    /// A process that knows nothing.
+    fn fresh(&self) -> Reconciler {
+        match &self.real {
+            Some(oracle) => reconciler(&self.world, oracle),
+            None => self.world.reconciler(),
+        }
+    }
+
+    /// Somebody who may do everything.
+    async fn client(&self) -> Client {
+        match &self.real {
+            Some(oracle) => oracle.client().await,
+            None => self.world.client().await,
+        }
+    }
+
+    async fn create(&self, object: &Value) {
+        let parsed = serde_json::from_value(object.clone()).unwrap();
+        api(&self.client().await, object).create(&PostParams::default(), &parsed).await.unwrap();
+    }
+
+    async fn refuses(&self, refusal: &Refusal) {
+        match &self.real {
+            Some(_) => {
+                for object in &refusal.reasons {
+                    self.create(object).await;
+                }
+                self.until_it_is_refused().await;
+            }
+            None => self.world.server().set_faults(vec![refusal.rule.clone()]),
+        }
+    }
+
+    /// A real API server takes a moment to learn of a new rule.
+    async fn until_it_is_refused(&self) {
+        let probe = json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "probe", "namespace": "survey-sandbox"}});
+        let (api, parsed) = (api(&self.client().await, &probe), serde_json::from_value(probe).unwrap());
+        let deadline = Instant::now() + DEADLINE;
+        while api.create(&PostParams { dry_run: true, field_manager: None }, &parsed).await.is_ok() {
+            assert!(Instant::now() < deadline, "a new rule does not count");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn refuses_no_more(&self, refusal: &Refusal) {
+        match &self.real {
+            Some(_) => {
+                for object in &refusal.reasons {
+                    let api = api(&self.client().await, object);
+                    api.delete(name(object), &DeleteParams::default()).await.unwrap();
+                }
+            }
+            None => self.world.server().set_faults(vec![]),
+        }
+    }
+
+    /// What Dayfly's account may not do from now on.
+    async fn may_not(&self, what: &[(&str, &str)]) {
+        match &self.real {
+            Some(_) => {
+                let role = rights(what);
+                let patch = Patch::Merge(json!({"rules": role["rules"]}));
+                api(&self.client().await, &role).patch("dayfly", &PatchParams::default(), &patch).await.unwrap();
+            }
+            None => {
+                let rules = what.iter().map(|(verb, resource)| {
+                    let message = format!("{resource} \"x\" is forbidden: User \"dayfly\" cannot {verb} resource");
+                    let fault = Fault::Status { code: 403, retry_after: None, message: Some(message) };
+                    Rule { verbs: vec![(*verb).into()], resource: Some((*resource).into()), fault, ..Rule::default() }
+                });
+                self.world.server().set_faults(rules.collect());
+            }
+        }
+    }
+
+    async fn title(&self, app: &str) -> String {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": format!("{app}-sandbox")}});
+        let map = api(&self.client().await, &map).get(app).await.unwrap();
+        let survey: Value = serde_json::from_str(map.data["data"]["survey.json"].as_str().unwrap()).unwrap();
+        survey["title"].as_str().unwrap().to_owned()
+    }
+
+    /// Passes of a controller until one says yes.
+    async fn until(&mut self, what: &str, yes: impl Fn(&Pass) -> bool) -> Pass {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let pass = self.reconciler.watch_pass(self.world.now()).await.unwrap();
+            if yes(&pass) {
+                return pass;
+            }
+            assert!(Instant::now() < deadline, "never: {what}\n{:#?}\n{}", pass.items, told(&pass));
+            let _ = tokio::time::timeout(Duration::from_millis(200), self.reconciler.cluster_changed()).await;
+        }
+    }
+
+    /// All is as git says, for a process that knows nothing too.
+    async fn converges(&mut self) {
+        self.until("the end", |pass| !pass.is_unfinished() && pass.diagnostics.is_empty()).await;
+        let rest = self.fresh().pass(self.world.now()).await.unwrap();
+        assert_eq!((rest.writes, &rest.changes, told(&rest).as_str()), (0, &vec![], ""));
+        assert!(rest.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", rest.items);
+    }
+
+    /// What a refusal does to an app that changes, and to its neighbor.
+    async fn survives(&mut self, refusal: Refusal, title: &str) {
+        self.refuses(&refusal).await;
+        let more = format!("apps/survey/{title}.txt");
+        self.world.commit(&[(&more, Some("one more file"))]);
+        change(&self.world, "survey", title);
+        change(&self.world, "poll", title);
+        let pass = self.until(refusal.told, |pass| told(pass).contains(refusal.told)).await;
+        let survey = item(&pass, "survey");
+        let named = "ConfigMap/survey-sandbox/";
+        assert_eq!((survey.phase, pass.is_unfinished()), (Phase::Stalled, true), "{}", told(&pass));
+        assert!(survey.message.contains(named) && survey.message.contains(refusal.told), "{}", survey.message);
+        assert_eq!(item(&pass, "poll").phase, Phase::Ready);
+        assert_eq!(self.title("poll").await, title, "its neighbor goes on");
+
+        self.refuses_no_more(&refusal).await;
+        self.converges().await;
+        assert_eq!(self.title("survey").await, title);
+    }
+}
+
+fn reconciler(world: &World, oracle: &Oracle) -> Reconciler {
+    world.reconciler_on(Target { kubeconfig: Some(oracle.kubeconfig()), context: Some("dayfly".into()) })
+}
+
+/// A rule of the cluster's own.
+fn own_rule() -> Refusal {
+    let guard = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "guard"}, "spec": spec});
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
+        "resources": ["configmaps"]});
+    let policy = guard(
+        "ValidatingAdmissionPolicy",
+        json!({
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": "false", "message": "not on Fridays"}],
+        }),
+    );
+    let here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "survey-sandbox"}}});
+    let binding = guard(
+        "ValidatingAdmissionPolicyBinding",
+        json!({
+            "policyName": "guard", "validationActions": ["Deny"], "matchResources": here,
+        }),
+    );
+    let message = "configmaps \"survey\" is forbidden: ValidatingAdmissionPolicy 'guard' with binding 'guard' denied \
+                   request: not on Fridays";
+    refusal(422, message, "denied request: not on Fridays", vec![policy, binding])
+}
+
+/// A webhook that takes a call and never answers.
+async fn hanging_webhook() -> (Refusal, TcpListener) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let webhook = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "hangs"},
+        "webhooks": [{
+            "name": "hangs.example.com", "clientConfig": {"url": url}, "timeoutSeconds": 1, "failurePolicy": "Fail",
+            "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "survey-sandbox"}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
+                "resources": ["configmaps"]}],
+        }],
+    });
+    let message = "Internal error occurred: failed calling webhook \"hangs.example.com\": failed to call webhook: Post \
+                   \"https://127.0.0.1/?timeout=1s\": context deadline exceeded";
+    (refusal(500, message, "an admission webhook failed: ", vec![webhook]), listener)
+}
+
+/// A quota that lets no further ConfigMap in.
+fn quota() -> Refusal {
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": {"name": "narrow", "namespace": "survey-sandbox"}, "spec": {"hard": {"count/configmaps": "1"}}});
+    let message = "configmaps \"survey-more\" is forbidden: exceeded quota: narrow, requested: count/configmaps=1, used: \
+                   count/configmaps=2, limited: count/configmaps=1";
+    refusal(403, message, "the quota refuses it: ", vec![quota])
+}
+
+async fn survives_all(mut place: Place) {
+    // One more ConfigMap for whoever has one more file.
+    let more = "{% if files | length > 0 %}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ app.name }}-more
+data:
+  more: there is more
+{% endif %}
+";
+    place.world.commit(&[("catalog/simple-survey/v1/resources/more.yaml", Some(more))]);
+    place.survives(quota(), "Second").await;
+    place.survives(own_rule(), "Third").await;
+    let (webhook, _listener) = hanging_webhook().await;
+    place.survives(webhook, "Fourth").await;
+    survives_without_rights(&mut place).await;
+}
+
+/// Rights that are taken away and given back.
+async fn survives_without_rights(place: &mut Place) {
+    place.may_not(&[("patch", "deployments.apps")]).await;
+    change(&place.world, "survey", "Fifth");
+    let named = "apps/Deployment/survey-sandbox/survey: Dayfly may not patch deployments.apps";
+    let pass = place.until(named, |pass| item(pass, "survey").message.contains(named)).await;
+    assert_eq!((item(&pass, "survey").phase, item(&pass, "poll").phase), (Phase::Stalled, Phase::Ready));
+
+    // A process that begins and may not even look: what it cannot see is not absent.
+    place.may_not(&[("list", "deployments.apps"), ("patch", "deployments.apps")]).await;
+    let mut blind = place.fresh();
+    let pass = blind.watch_pass(place.world.now()).await.unwrap();
+    let told = told(&pass);
+    assert!(told.contains("Dayfly may not list deployments.apps"), "{told}");
+    assert!(pass.changes.iter().all(|change| change.action != dayfly_core::plan::Action::Delete), "{:?}", pass.changes);
+
+    place.may_not(&[]).await;
+    place.converges().await;
+    assert_eq!(place.title("survey").await, "Fifth");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_embedded_api_server_refuses_is_told_and_waited_for() {
+    survives_all(Place::embedded().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_real_api_server_refuses_is_told_and_waited_for() {
+    if let Some(place) = Place::real().await {
+        survives_all(place).await;
+    }
+}
