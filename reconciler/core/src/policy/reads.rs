@@ -48,60 +48,67 @@ pub(super) static INPUT: LazyLock<Value> = LazyLock::new(|| {
 /// What a name or a reference stands for; none where nobody knows.
 type Shape = Option<&'static Value>;
 
-/// How often a rule is read at most: names that lead to one another over more steps are not followed.
-const READINGS: usize = 8;
-
 /// Everything that a rule reads and that is never there.
 pub fn check(rule: &Rule) -> Vec<Diagnostic> {
     let mut reader = Reader::default();
-    // What a name stands for may be told after it is used.
-    for _ in 0..READINGS {
-        let known = reader.names.clone();
-        reader.found.clear();
-        reader.bound.clear();
-        reader.rule(rule);
-        if reader.names == known {
-            break;
-        }
-    }
+    reader.rule(rule);
+    // The head is read once for each body.
+    reader.found.sort();
+    reader.found.dedup();
     reader.found
 }
 
-/// Reads a rule once.
+/// Reads a rule from its head to its end; Rego tells a name before it is used.
 #[derive(Default)]
 struct Reader {
-    /// What names stand for, as far as the last reading found out; none where they stand for several things.
+    /// What names stand for here.
     names: BTreeMap<String, Shape>,
-    /// How often each was told in this reading.
-    bound: BTreeMap<String, usize>,
     found: Vec<Diagnostic>,
 }
 
 impl Reader {
     fn rule(&mut self, rule: &Rule) {
         let Rule::Spec { head, bodies, .. } = rule else { return };
-        match head {
-            RuleHead::Compr { refr, assign, .. } => {
-                self.read(refr);
-                self.assign(assign.as_ref());
-            }
-            RuleHead::Set { refr, key, .. } => {
-                self.read(refr);
-                self.all(key);
-            }
-            RuleHead::Func { args, assign, .. } => {
-                args.iter().for_each(|argument| self.bind(argument, None));
-                self.assign(assign.as_ref());
-            }
+        if let RuleHead::Func { args, .. } = head {
+            args.iter().for_each(|argument| self.bind(argument, None));
+        }
+        if bodies.is_empty() {
+            self.head(head);
         }
         for body in bodies {
-            self.assign(body.assign.as_ref());
-            self.query(&body.query);
+            self.within(|reader| {
+                reader.query(&body.query);
+                reader.assign(body.assign.as_ref());
+                reader.head(head)
+            });
         }
     }
 
-    fn assign(&mut self, assign: Option<&RuleAssign>) {
-        self.all(assign.map(|assign| &assign.value));
+    /// What a rule makes, of what its body told.
+    fn head(&mut self, head: &RuleHead) -> Shape {
+        match head {
+            RuleHead::Compr { refr, assign, .. } => {
+                self.read(refr);
+                self.assign(assign.as_ref())
+            }
+            RuleHead::Set { refr, key, .. } => {
+                self.read(refr);
+                self.all(key)
+            }
+            RuleHead::Func { assign, .. } => self.assign(assign.as_ref()),
+        }
+    }
+
+    /// Names that are told in there are told there only.
+    fn within(&mut self, read: impl FnOnce(&mut Self) -> Shape) -> Shape {
+        let outer = self.names.clone();
+        let shape = read(self);
+        self.names = outer;
+        shape
+    }
+
+    fn assign(&mut self, assign: Option<&RuleAssign>) -> Shape {
+        self.all(assign.map(|assign| &assign.value))
     }
 
     fn query(&mut self, query: &Query) {
@@ -121,9 +128,12 @@ impl Reader {
             }
             Literal::Every { key, value, domain, query, .. } => {
                 let item = self.read(domain).and_then(item);
-                key.iter().for_each(|key| self.bind_name(key.text(), None));
-                self.bind_name(value.text(), item);
-                self.query(query);
+                self.within(|reader| {
+                    key.iter().for_each(|key| reader.bind_name(key.text(), None));
+                    reader.bind_name(value.text(), item);
+                    reader.query(query);
+                    None
+                });
             }
         }
     }
@@ -152,14 +162,14 @@ impl Reader {
             }
             Expr::Array { items, .. } | Expr::Set { items, .. } | Expr::Call { params: items, .. } => self.all(items),
             Expr::Object { fields, .. } => self.all(fields.iter().flat_map(|(_, key, value)| [key, value])),
-            Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => {
-                self.query(query);
-                self.all([term])
-            }
-            Expr::ObjectCompr { key, value, query, .. } => {
-                self.query(query);
-                self.all([key, value])
-            }
+            Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => self.within(|reader| {
+                reader.query(query);
+                reader.all([term])
+            }),
+            Expr::ObjectCompr { key, value, query, .. } => self.within(|reader| {
+                reader.query(query);
+                reader.all([key, value])
+            }),
             Expr::UnaryExpr { expr, .. } => self.all([expr]),
             Expr::BinExpr { lhs, rhs, .. } | Expr::BoolExpr { lhs, rhs, .. } | Expr::ArithExpr { lhs, rhs, .. } => {
                 self.all([lhs, rhs])
@@ -208,10 +218,6 @@ impl Reader {
     }
 
     fn bind_name(&mut self, name: &str, shape: Shape) {
-        let times = self.bound.entry(name.to_owned()).or_default();
-        *times += 1;
-        // A name that is told twice may be two names, in two comprehensions.
-        let shape = if *times == 1 { shape } else { None };
         self.names.insert(name.to_owned(), shape);
     }
 }

@@ -352,12 +352,14 @@ fn what_input_never_has_cannot_be_read() {
         ("images := [c.image | some c in input.containers; c.img]\n\tcount(images) > 0", "3:53: c has no img"),
         ("app := input[\"app\"]\n\tnot app.costcenter", "4:10: app has no costcenter"),
         ("c = input.containers[i]\n\ti >= 0\n\tc.image.digest.algorithm", "5:17: c.image.digest has no algorithm"),
-        ("b.tag\n\tb := input.containers[_].image.tag", "3:4: b has no tag"),
+        ("every c in input.containers { c.name }\n\tsome c in input.pods\n\tc.image", "5:4: c has no image"),
     ] {
         let found = one(&deny(condition)).unwrap_err();
         let expected = format!("policy/input policies/a.rego:{expected}, so what depends on it never holds");
         assert_eq!(found, [expected], "{condition}");
     }
+    let found = one("deny contains {\"rule\": \"a\", \"msg\": c.nme} if some c in input.containers").unwrap_err();
+    assert_eq!(found, ["policy/input policies/a.rego:2:38: c has no nme, so what depends on it never holds"]);
     for condition in [
         "some object in input.objects\n\tobject.spec.whatever",
         "input.app.parameters.title == \"x\"",
