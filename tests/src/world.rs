@@ -215,6 +215,29 @@ impl World {
         });
     }
 
+    /// Gives a context another name.
+    pub fn rename_context(&self, from: &str, to: &str) {
+        self.with_kubeconfig(|known| {
+            known
+                .contexts
+                .iter_mut()
+                .filter(|context| context.name == from)
+                .for_each(|context| context.name = to.into());
+        });
+    }
+
+    /// A context that leads to this address.
+    pub fn leads_to(&self, context: &str, address: SocketAddr) {
+        self.with_kubeconfig(|known| {
+            let mut cluster = known.clusters[0].clone();
+            cluster.name = format!("at-{context}");
+            cluster.cluster.as_mut().unwrap().server = Some(format!("http://{address}"));
+            let known_context = known.contexts.iter_mut().find(|known| known.name == context).unwrap();
+            known_context.context.as_mut().unwrap().cluster.clone_from(&cluster.name);
+            known.clusters.push(cluster);
+        });
+    }
+
     /// Takes a context out of the kubeconfig.
     pub fn lose_context(&self, name: &str) {
         self.with_kubeconfig(|known| known.contexts.retain(|context| context.name != name));

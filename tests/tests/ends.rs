@@ -1,4 +1,4 @@
-//! How apps leave: a cluster that their tier moved away from, and a world that their time is up in.
+//! How apps leave: a cluster that their tier moved away from, and a world in which their time is up.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::collections::BTreeSet;
@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use dayfly::reconcile::Pass;
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::status::Phase;
+use dayfly_tests::apps::item;
 use dayfly_tests::world::World;
+use serde_json::json;
 
 fn found<'a>(pass: &'a Pass, rule: &str) -> Vec<&'a Diagnostic> {
     pass.diagnostics.iter().filter(|found| found.rule == rule).collect()
@@ -104,4 +106,68 @@ async fn a_cluster_under_another_name_is_the_same_cluster() {
 
 async fn pass_of(world: &World) -> Pass {
     world.reconciler().pass(world.now()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_whose_retirement_nobody_merges_rests_without_an_address_until_it_is_renewed() {
+    let mut world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    // travel-approval has 60 days in the pilot, and a day of grace.
+    world.days_pass(60);
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert!(pass.proposals.iter().any(|proposed| proposed.app.as_str() == "travel-approval"), "{:?}", pass.proposals);
+    assert_eq!(item(&pass, "travel-approval").health, "Healthy (simulated)");
+
+    world.days_pass(2);
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!(item(&pass, "travel-approval").health, "Suspended");
+    assert!(world.read("apps/travel-approval/app.yaml").contains("  suspend: true\n"));
+    let routes = world.objects("networking.k8s.io/v1", "Ingress", "travel-approval-pilot").await;
+    let count = async || routes.list(&Default::default()).await.unwrap().items.len();
+    assert_eq!(count().await, 0);
+    let claims = world.objects("v1", "PersistentVolumeClaim", "travel-approval-pilot").await;
+    assert_eq!(claims.list(&Default::default()).await.unwrap().items.len(), 1, "nothing that it stores is deleted");
+    for reconciler in [&mut reconciler, &mut world.reconciler()] {
+        let rest = reconciler.pass(world.now()).await.unwrap();
+        assert_eq!((rest.writes, &rest.changes), (0, &vec![]));
+    }
+
+    let renewed = format!("  renewed: {}", world.now().strftime("%Y-%m-%d"));
+    world.edit("apps/travel-approval/app.yaml", "  suspend: true", &renewed);
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!((item(&pass, "travel-approval").health.as_str(), count().await), ("Healthy (simulated)", 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_nobody_can_read_ends_when_it_last_said_it_would() {
+    let mut world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    world.commit(&[("apps/quarterly-feedback/app.yaml", Some("spec: [\n"))]);
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    let broken = item(&pass, "quarterly-feedback");
+    assert_eq!((broken.phase, broken.objects, broken.expires.is_some()), (Phase::Stalled, 14, true), "{broken:?}");
+    assert!(broken.message.ends_with("what ran before runs on"), "{}", broken.message);
+    world.days_pass(13);
+    assert_eq!(reconciler.pass(world.now()).await.unwrap().retired, []);
+    world.days_pass(2);
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!(pass.retired.len(), 1);
+    assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
+    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_of_a_deletion_tells_what_goes_along() {
+    let world = World::of_the_sample().await;
+    world.reconciler().pass(world.now()).await.unwrap();
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "by-hand"}});
+    let secrets = world.objects("v1", "Secret", "quarterly-feedback-sandbox").await;
+    secrets.create(&Default::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    world.commit(&[("apps/quarterly-feedback/", None)]);
+    let files = world.repository().snapshot(world.tip()).unwrap();
+    let preview = world.reconciler().preview(files, world.now()).await.unwrap();
+    let along: Vec<_> = preview.changes.iter().flat_map(|change| &change.along).collect();
+    assert_eq!(along, ["Secret/quarterly-feedback-sandbox/by-hand"]);
 }

@@ -261,6 +261,22 @@ async fn a_start_while_the_api_server_is_away_says_so_once_and_tries_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_never_answers_slows_no_other() {
+    let world = World::of_the_sample().await;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    world.leads_to("production", listener.local_addr().unwrap());
+    let mut reconciler = world.reconciler();
+    let pass = reconciler.watch_pass(world.now()).await.unwrap();
+    assert!(told(&pass).contains("at-production: connection: it has not answered yet"), "{}", told(&pass));
+    assert_eq!(item(&pass, "quarterly-feedback").phase, Phase::Ready);
+    assert_eq!(item(&pass, "go-links").phase, Phase::Stalled);
+    world.edit("apps/quarterly-feedback/app.yaml", "How was your quarter?", "And this quarter?");
+    let pass = reconciler.watch_pass(world.now()).await.unwrap();
+    assert!(pass.took < Duration::from_secs(4), "{:?}", pass.took);
+    assert!(pass.changes.iter().any(|change| change.app == "quarterly-feedback"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_hangs_is_told_with_what_holds_it() {
     let (world, mut reconciler) = two_running_apps().await;
     let held = json!({"metadata": {"finalizers": ["example.com/hold"]}});

@@ -261,68 +261,6 @@ async fn the_last_app_goes_when_a_person_retired_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rewritten_history_pauses_everything() {
-    let world = World::of_the_sample().await;
-    let first = world.tip();
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    world.edit("apps/quarterly-feedback/app.yaml", "How was your quarter?", "And this quarter?");
-    reconciler.pass(world.now()).await.unwrap();
-    let git = git2::Repository::open(world.repository().path()).unwrap();
-    let first = git2::Oid::from_bytes(first.as_bytes()).unwrap();
-    git.reference(&world.repository().tip().unwrap().branch, first, true, "rewritten").unwrap();
-    world.commit(&[("apps/quarterly-feedback/", None)]);
-    let error = reconciler.pass(world.now()).await.unwrap_err();
-    assert!(error.to_string().starts_with("the history of main was rewritten"), "{error}");
-    assert!(world.has_namespace("quarterly-feedback-sandbox").await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_repository_pauses_everything_until_it_is_whole() {
-    let world = World::of_the_sample().await;
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    world.commit(&[("apps/quarterly-feedback/", None)]);
-    world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
-    let id = git2::Oid::hash_object(git2::ObjectType::Blob, world.read("apps/travel-approval/app.yaml").as_bytes());
-    let id = id.unwrap().to_string();
-    let object = world.repository().path().join("objects").join(&id[..2]).join(&id[2..]);
-    let bytes = std::fs::read(&object).unwrap();
-    std::fs::remove_file(&object).unwrap();
-    for rubbish in [None, Some(&bytes[..bytes.len() / 2]), Some(b"rubbish")] {
-        rubbish.iter().for_each(|rubbish| std::fs::write(&object, rubbish).unwrap());
-        for reconciler in [&mut reconciler, &mut world.reconciler()] {
-            let error = reconciler.pass(world.now()).await.unwrap_err();
-            let help = "git fsck tells what is damaged; a fresh clone is the usual cure";
-            assert_eq!(error.help().as_deref(), Some(help), "{error}");
-        }
-    }
-    assert!(world.has_namespace("quarterly-feedback-sandbox").await);
-    std::fs::write(&object, &bytes).unwrap();
-    let pass = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!(apps(&pass), BTreeSet::from(["quarterly-feedback", "travel-approval"]));
-    assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_default_branch_that_is_renamed_pauses_everything_until_the_new_one_is_named() {
-    let world = World::of_the_sample().await;
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    let git = git2::Repository::open(world.repository().path()).unwrap();
-    git.find_reference("refs/heads/main").unwrap().rename("refs/heads/trunk", false, "renamed").unwrap();
-    git.set_head("refs/heads/main").unwrap();
-    for reconciler in [&mut reconciler, &mut world.reconciler()] {
-        let error = reconciler.pass(world.now()).await.unwrap_err().to_string();
-        assert!(error.ends_with("the default branch main is not there any more; there is trunk"), "{error}");
-    }
-    git.set_head("refs/heads/trunk").unwrap();
-    let pass = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!((pass.writes, pass.changes.len()), (0, 0));
-    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_object_of_the_same_name_is_left_untouched() {
     let world = World::of_the_sample().await;
     let client = world.client().await;
@@ -347,26 +285,6 @@ async fn a_suspended_app_keeps_everything_but_its_pods() {
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert_eq!(item(&pass, "event-signup").health, "Healthy (simulated)");
     assert!(pass.changes.iter().all(|change| change.action == Action::Update));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_merge_that_makes_the_platform_s_line_the_second_parent_is_no_rewrite() {
-    let world = World::of_the_sample().await;
-    let mine = world.tip();
-    let mut reconciler = world.reconciler();
-    // The pass retires lunch-poll by a commit of its own; a person pulls that into theirs and pushes the merge.
-    let first = reconciler.pass(world.now()).await.unwrap();
-    let git = git2::Repository::open(world.repository().path()).unwrap();
-    let commit =
-        |id: dayfly_core::digest::Revision| git.find_commit(git2::Oid::from_bytes(id.as_bytes()).unwrap()).unwrap();
-    let (mine, theirs) = (commit(mine), commit(first.revision));
-    let by =
-        git2::Signature::new("A person", "person@example.com", &git2::Time::new(world.now().as_second(), 0)).unwrap();
-    let merge = git.commit(None, &by, &by, "merge", &theirs.tree().unwrap(), &[&mine, &theirs]).unwrap();
-    git.reference(&world.repository().tip().unwrap().branch, merge, true, "push").unwrap();
-    let pass = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!((pass.writes, pass.changes.len()), (0, 0));
-    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -437,45 +355,6 @@ async fn an_app_that_moves_leaves_its_old_tier_only_when_it_is_healthy_in_the_ne
     world.approve();
     reconciler.pass(world.now()).await.unwrap();
     assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_push_back_to_the_baseline_is_a_rewrite_and_approving_what_came_of_one_ends_the_pause() {
-    let world = World::of_the_sample().await;
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    world.approve();
-    let baseline = git2::Oid::from_bytes(world.tip().as_bytes()).unwrap();
-    world.edit("apps/quarterly-feedback/app.yaml", "How was your quarter?", "And this quarter?");
-    reconciler.pass(world.now()).await.unwrap();
-    let git = git2::Repository::open(world.repository().path()).unwrap();
-    git.reference(&world.repository().tip().unwrap().branch, baseline, true, "rewritten").unwrap();
-    let error = reconciler.pass(world.now()).await.unwrap_err();
-    assert!(error.to_string().starts_with("the history of main was rewritten"), "{error}");
-
-    // One app cannot be read, so its inventory still names the lost commit when the next commits come.
-    world.commit(&[("apps/quarterly-feedback/app.yaml", Some("spec: [\n"))]);
-    world.approve();
-    world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
-    for mut reconciler in [reconciler, world.reconciler()] {
-        let pass = reconciler.pass(world.now()).await.unwrap();
-        assert_eq!(item(&pass, "quarterly-feedback").phase, Phase::Stalled);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_that_lost_a_record_pauses_everything() {
-    let world = World::of_the_sample().await;
-    let git = git2::Repository::open(world.repository().path()).unwrap();
-    let ledger = || git.refname_to_id("refs/heads/dayfly-ledger").unwrap();
-    let before = ledger();
-    world.edit("environments/production/environment.yaml", "perApp: 150", "perApp: 100");
-    world.approve();
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    git.reference("refs/heads/dayfly-ledger", before, true, "rewritten").unwrap();
-    let error = reconciler.pass(world.now()).await.unwrap_err();
-    assert!(error.to_string().starts_with("dayfly-ledger: records that stood there are gone"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

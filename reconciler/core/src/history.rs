@@ -5,6 +5,10 @@
 //! otherwise at the latest date below it. So dates never run backwards, a date in the future is worth nothing, and no
 //! app's time ever counts from later than now. A date in the future comes into force when it has passed: until then the
 //! app's time has run on from before, and whoever could write it could renew the app as well.
+//!
+//! Whoever may push chooses which commits are the first parents: a merge can make a line of their own the main one. So
+//! what a merge brings in counts where it takes something away: a deletion there is a deletion, and an app that was there
+//! earlier is as old as that.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::digest::Revision;
 use crate::names::AppName;
+use crate::platform::app::Lifetime;
 use crate::yaml;
 
 /// One commit of the first-parent history, as far as apps are concerned.
@@ -29,6 +34,15 @@ pub struct CommitFacts {
     pub message: String,
     /// What it did to apps, against its first parent.
     pub changes: Vec<AppChange>,
+    /// What the commits did that it brings in by its other parents, each at its own date.
+    pub brought: Vec<(Timestamp, AppChange)>,
+}
+
+impl CommitFacts {
+    /// A commit of nobody with these changes.
+    pub fn new(revision: Revision, time: Timestamp, changes: Vec<AppChange>) -> Self {
+        Self { revision, time, author: String::new(), message: String::new(), changes, brought: Vec::new() }
+    }
 }
 
 /// What one commit did to one app.
@@ -52,6 +66,12 @@ pub struct AppFacts {
     /// `spec.tier`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
+    /// `spec.ttl`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    /// `spec.expires`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
     /// `spec.renewed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewed: Option<String>,
@@ -84,12 +104,19 @@ impl AppFacts {
         Self {
             template: field("template"),
             tier: field("tier"),
+            ttl: field("ttl"),
+            expires: field("expires"),
             renewed: field("renewed"),
             owner: field("owner"),
             team: field("team"),
             cost_center: field("costCenter"),
             suspend: field("suspend").as_deref() == Some("true"),
         }
+    }
+
+    /// How long the app asks to live, where that can be read.
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        Lifetime::read(self.ttl.as_deref(), self.expires.as_deref())
     }
 
     /// Whether two manifests are one app under two names: everything that says what it is and whose is the same.
@@ -139,7 +166,8 @@ struct Record {
 pub struct Life {
     /// When it first appeared, under whatever name.
     pub born: Timestamp,
-    /// When its time began to count: the latest of birth, the last change of tier, and the last renewal.
+    /// When its time began to count: the latest of its birth on the default branch, the last change of tier, and the last
+    /// renewal.
     pub start: Timestamp,
     /// When its manifest last changed.
     pub changed: Timestamp,
@@ -181,6 +209,8 @@ pub struct History {
     apps: BTreeMap<AppName, Record>,
     /// The apps that were deleted, there again or not, and the number of the commit that did it last.
     removed: BTreeMap<AppName, u64>,
+    /// The earliest date of each app that merges brought in.
+    brought: BTreeMap<AppName, Timestamp>,
 }
 
 impl History {
@@ -249,6 +279,19 @@ impl History {
                 record.touch(at, commit);
             }
         }
+        self.bring(commit, number, now);
+    }
+
+    /// Takes up what a merge brings in: what went there, and how old what is here was there.
+    fn bring(&mut self, commit: &CommitFacts, number: u64, now: Timestamp) {
+        for (time, change) in &commit.brought {
+            if change.after.is_none() {
+                self.removed.insert(change.app.clone(), number);
+            } else if change.before.is_none() && *time <= now {
+                let earliest = self.brought.entry(change.app.clone()).or_insert(*time);
+                *earliest = (*earliest).min(*time);
+            }
+        }
     }
 
     /// Gives an app the life of one that the same commit removes, if it is the same app under another name, or an older
@@ -269,7 +312,7 @@ impl History {
         let time = |moment: Moment| self.time(moment, now);
         let [born, tier_since] = [record.born, record.tier_since].map(time);
         Some(Life {
-            born,
+            born: self.brought.get(app).map_or(born, |brought| born.min(*brought)),
             start: born.max(tier_since).max(record.renewed.map_or(born, time)),
             changed: time(record.changed),
             revision: Some(record.revision),
@@ -314,9 +357,15 @@ impl Record {
         }
         // What a broken manifest does not say is as before, so that breaking and mending it restarts nothing.
         let before = std::mem::take(&mut self.facts);
+        let (ttl, expires) = match (&after.ttl, &after.expires) {
+            (None, None) => (before.ttl, before.expires),
+            _ => (after.ttl.clone(), after.expires.clone()),
+        };
         self.facts = AppFacts {
             tier: after.tier.clone().or(before.tier),
             renewed: after.renewed.clone().or(before.renewed),
+            ttl,
+            expires,
             ..after.clone()
         };
         self.present = true;
@@ -367,9 +416,20 @@ mod tests {
             });
             let changes = changes.collect();
             let revision = Revision::of_blob(format!("{date}{}", self.history.len()).as_bytes());
-            let commit =
-                CommitFacts { revision, time: time(date), author: "Maya".into(), message: String::new(), changes };
-            self.history.push(&commit, self.now);
+            self.history.push(&CommitFacts::new(revision, time(date), changes), self.now);
+            self
+        }
+
+        /// A merge that changes nothing, and what it brings in.
+        fn merge(mut self, date: &str, brought: &[(&str, &str, Option<AppFacts>)]) -> Self {
+            let brought = brought.iter().map(|(date, app, after)| {
+                let before = after.is_none().then(AppFacts::default);
+                (time(date), AppChange { app: app.parse().unwrap(), before, after: after.clone() })
+            });
+            let revision = Revision::of_blob(format!("{date}{}", self.history.len()).as_bytes());
+            let brought = brought.collect();
+            let merge = CommitFacts { brought, ..CommitFacts::new(revision, time(date), vec![]) };
+            self.history.push(&merge, self.now);
             self
         }
 
@@ -464,6 +524,26 @@ mod tests {
         assert_eq!([0, 1, 2].map(|at| since(&commits[at])), [(true, false), (false, true), (false, true)]);
         assert_eq!(since(&[9; 20].into()), (true, false), "a commit of nobody knows where");
         assert_eq!(history.deleted().collect::<Vec<_>>(), [&app]);
+    }
+
+    #[test]
+    fn a_line_that_a_merge_makes_the_main_one_extends_nothing_and_undoes_no_deletion() {
+        let sandbox = || Some(facts("sandbox", None));
+        let story = Story::until("2026-12-31").commit("2026-06-01", &[("a", sandbox()), ("b", sandbox())]);
+        let first = story.history.tip().unwrap();
+        let brought = [
+            ("2026-01-01", "a", sandbox()),
+            ("2026-02-01", "b", None),
+            ("2026-03-01", "c", sandbox()),
+            ("2026-04-01", "d", None),
+        ];
+        let story = story.merge("2026-07-01", &brought);
+        assert_eq!(story.life("a"), days("2026-01-01", "2026-06-01"));
+        assert_eq!(story.life("b"), days("2026-06-01", "2026-06-01"));
+        let story = story.commit("2026-08-01", &[("c", sandbox()), ("d", sandbox())]);
+        assert_eq!(story.life("c"), days("2026-03-01", "2026-08-01"));
+        let gone = |app: &str| story.history.deleted_since(&app.parse().unwrap(), &first);
+        assert_eq!(["a", "b", "c", "d"].map(gone), [false, true, false, true]);
     }
 
     #[test]

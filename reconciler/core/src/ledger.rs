@@ -237,8 +237,10 @@ pub struct Approvals {
     pub baseline: Revision,
     /// The commit of each app that was approved by itself since then.
     pub instances: BTreeMap<InstanceKey, Revision>,
-    /// The commit whose deletions were last confirmed.
+    /// The commit whose deletions were last confirmed, by a baseline or by itself.
     pub confirmed: Option<Revision>,
+    /// The commit whose deletions a person last confirmed by itself.
+    pub swept: Option<Revision>,
     /// The apps that a person retired, and the commit that did it last.
     pub retired: BTreeMap<AppName, Revision>,
     /// When Dayfly took the platform over: the first baseline. Apps that are older count as born then.
@@ -272,22 +274,23 @@ pub fn approvals<'a>(
     records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     key: &Verifier,
 ) -> Result<(Option<Approvals>, Vec<Error>), Error> {
-    let (mut approvals, mut errors, mut signed) = (None, Vec::new(), BTreeMap::new());
+    let (mut approvals, mut errors, mut by_previous) = (None, Vec::new(), BTreeMap::new());
     for (path, envelope) in records {
         match key.verify(path, envelope) {
-            Ok((digest, record)) => drop(signed.insert(digest, (path, record))),
+            Ok((digest, record)) => match by_previous.insert(record.previous, (digest, path, record)) {
+                Some((other, ..)) if other != digest => return Err(Error::Gap { path: path.into() }),
+                _ => {}
+            },
             Err(error) => errors.push(error),
         }
     }
     let mut last = None;
-    while let Some(digest) = signed.iter().find(|(_, (_, record))| record.previous == last).map(|(digest, _)| *digest) {
-        if let Some((_, record)) = signed.remove(&digest) {
-            approve(&mut approvals, &record, digest);
-        }
+    while let Some((digest, _, record)) = by_previous.remove(&last) {
+        approve(&mut approvals, &record, digest);
         last = Some(digest);
     }
-    match signed.into_values().next() {
-        Some((path, _)) => Err(Error::Gap { path: path.into() }),
+    match by_previous.into_values().next() {
+        Some((_, path, _)) => Err(Error::Gap { path: path.into() }),
         None => Ok((approvals, errors)),
     }
 }
@@ -301,6 +304,7 @@ fn approve(approvals: &mut Option<Approvals>, record: &Record, digest: Digest) {
                 baseline: revision,
                 instances: BTreeMap::new(),
                 confirmed: Some(revision),
+                swept: None,
                 retired: BTreeMap::new(),
                 since: record.time,
                 baselines: vec![revision],
@@ -323,7 +327,7 @@ fn approve(approvals: &mut Option<Approvals>, record: &Record, digest: Digest) {
             known.chain.push(digest);
         }
         (Fact::Confirmation, Some(known)) => {
-            known.confirmed = Some(revision);
+            (known.confirmed, known.swept) = (Some(revision), Some(revision));
             known.chain.push(digest);
         }
         (_, None) => {}

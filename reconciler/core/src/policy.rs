@@ -90,6 +90,11 @@ impl Admitted {
         &self.manifests
     }
 
+    /// The same without what lets traffic in: less than what was admitted, and nothing else.
+    pub fn without_routes(&self) -> Self {
+        Self { manifests: Arc::new(self.manifests.without_routes()) }
+    }
+
     /// Admits anything.
     #[cfg(test)]
     pub(crate) fn for_tests(manifests: Arc<Manifests>) -> Self {

@@ -3,15 +3,17 @@
 //! An instance that has an inventory is removed when the app's folder existed in the default branch's history and the tip
 //! has it no more, or when the tip moved the app to another tier, or its tier to another cluster, and it runs there.
 //! Everything else keeps it: a folder that cannot be read, a history that was rewritten, an `apps/` that is empty all of a
-//! sudden, a surprise above the budget. A surprise is whatever nobody announced by an expiry, a move included.
+//! sudden, a surprise above the budget. A surprise is whatever nobody announced by an expiry or approved as a move of its
+//! tier; a change of an app's tier is one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::budget;
-use crate::history::History;
+use crate::history::{History, Life};
 use crate::inventory::{Inventory, Place, Scope};
+use crate::lifecycle::expiry;
 use crate::names::{AppName, InstanceKey, TierName};
 use crate::platform::{Environment, Platform};
 
@@ -25,8 +27,14 @@ pub struct Facts<'a> {
     pub inventories: Vec<Found<'a>>,
     /// What runs as git says, where its tier is now. What moves leaves the old place only then.
     pub settled: &'a BTreeSet<Scope>,
+    /// The tiers that an approved commit moved to another cluster.
+    pub moved: &'a BTreeSet<TierName>,
+    /// When Dayfly took the platform over: no app's time counts from before.
+    pub since: Timestamp,
     /// Whether somebody confirmed that an app is meant to be gone, whatever the budget says.
     pub is_confirmed: &'a dyn Fn(&AppName) -> bool,
+    /// Whether somebody confirmed this very tip: what it lacks may go, even where its history knows nothing of it.
+    pub is_swept: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -115,13 +123,14 @@ fn fate(facts: &Facts<'_>, found: &Found<'_>, key: &InstanceKey) -> Fate {
     if let Some(item) = facts.platform.apps.get(&key.app) {
         let Some(app) = item.get() else { return Fate::Keep };
         let moved = InstanceKey { app: key.app.clone(), tier: app.tier.clone() };
-        let (place, here) = match found.left_on {
-            _ if moved != *key => (moved.tier.to_string(), format!("in {}", key.tier)),
-            Some(cluster) => ("another cluster".to_owned(), format!("on {cluster}")),
+        let (place, here, is_approved) = match found.left_on {
+            _ if moved != *key => (moved.tier.to_string(), format!("in {}", key.tier), is_confirmed),
+            Some(cluster) if !facts.moved.contains(&key.tier) => return unmoved(&key.tier, cluster),
+            Some(cluster) => ("another cluster".to_owned(), format!("on {cluster}"), true),
             None => return Fate::Keep,
         };
         if facts.settled.contains(&Scope::Instance(moved)) {
-            return if is_confirmed { Fate::Expected } else { Fate::Surprise };
+            return if is_approved { Fate::Expected } else { Fate::Surprise };
         }
         return Fate::Stay(
             format!("{} moves to {place} and goes on running {here} until it runs there", key.app),
@@ -134,15 +143,17 @@ fn fate(facts: &Facts<'_>, found: &Found<'_>, key: &InstanceKey) -> Fate {
             format!("name the folder apps/{} again", key.app),
         );
     }
-    if facts.history.life(&key.app, facts.now).is_none() {
+    let Some(life) = facts.history.life(&key.app, facts.now) else {
+        if facts.is_swept {
+            return Fate::Expected;
+        }
         return Fate::Stay(
             format!("{} runs in {}, and the history of git does not know it", key.app, key.tier),
-            "look whether this is the right repository and branch; nothing is deleted meanwhile".into(),
+            "look whether this is the right repository and branch; if it may go all the same: dayfly retire --confirm"
+                .into(),
         );
-    }
-    let expires: Option<Timestamp> = found.inventory.last().expires.as_deref().and_then(|at| at.parse().ok());
-    let is_announced = expires.is_some_and(|at| at <= facts.now);
-    if is_announced || is_confirmed {
+    };
+    if is_confirmed || is_over(facts, key, &life) {
         return Fate::Expected;
     }
     if facts.platform.apps.is_empty() {
@@ -154,6 +165,23 @@ fn fate(facts: &Facts<'_>, found: &Found<'_>, key: &InstanceKey) -> Fate {
     Fate::Surprise
 }
 
+/// What runs where its tier is not, without an approved commit that says so: the kubeconfig may have changed by mistake.
+fn unmoved(tier: &TierName, cluster: &str) -> Fate {
+    Fate::Stay(
+        format!("{tier} is on another cluster than before, and no approved commit moved it away from {cluster}"),
+        "look whether the kubeconfig's context leads to the right cluster; nothing is deleted meanwhile".into(),
+    )
+}
+
+/// Whether an app's time was up, as its last manifest and its tier have it.
+fn is_over(facts: &Facts<'_>, key: &InstanceKey, life: &Life) -> bool {
+    let known = life.facts.lifetime().zip(environment(facts, &key.tier));
+    let is_of_tier = life.facts.tier.as_deref() == Some(key.tier.as_str());
+    known.is_some_and(|(lifetime, environment)| {
+        is_of_tier && expiry(lifetime, environment, life, Some(facts.since), facts.now).is_due(facts.now)
+    })
+}
+
 /// What a tier has once goes only with a move to another cluster, after all its apps.
 fn fate_of_shared(facts: &Facts<'_>, found: &Found<'_>) -> Fate {
     let (scope, tier) = (found.inventory.scope(), found.tier());
@@ -162,6 +190,9 @@ fn fate_of_shared(facts: &Facts<'_>, found: &Found<'_>) -> Fate {
     let Some(cluster) = found.left_on.filter(|_| !facts.inventories.iter().any(is_app_of_it)) else {
         return Fate::Keep;
     };
+    if !facts.moved.contains(tier) {
+        return unmoved(tier, cluster);
+    }
     if facts.settled.contains(scope) {
         return Fate::Expected;
     }
@@ -197,10 +228,12 @@ fn over_budget(facts: &Facts<'_>, tier: &TierName, removals: usize) -> Option<(S
 mod tests {
     use super::*;
     use crate::history::{AppChange, AppFacts, CommitFacts};
-    use crate::inventory::LastPass;
     use crate::snapshot::Snapshot;
 
     const NOW: &str = "2026-03-02T09:00:00Z";
+    // The ttl of an app whose time is not up, and of one whose time is.
+    const YOUNG: &str = "20d";
+    const OLD: &str = "1d";
 
     /// The sandbox and the pilot of the platform that ships, the first with a budget of two, and these apps.
     fn platform(apps: &[(&str, &str)]) -> Platform {
@@ -219,75 +252,87 @@ mod tests {
         (0..count).map(|number| format!("app-{number}")).collect()
     }
 
-    /// A history in which these apps were in the sandbox.
-    fn history(apps: &[String]) -> History {
+    /// A history in which these apps were in the sandbox, with that `ttl`.
+    fn history(apps: &[String], ttl: &str) -> History {
         let mut history = History::default();
-        let facts = AppFacts { tier: Some("sandbox".into()), ..AppFacts::default() };
+        let facts = AppFacts { tier: Some("sandbox".into()), ttl: Some(ttl.into()), ..AppFacts::default() };
         commit(&mut history, 1, apps, Some(&facts));
         history
     }
 
     fn commit(history: &mut History, digit: u8, apps: &[String], after: Option<&AppFacts>) {
         let change = |app: &String| AppChange { app: app.parse().unwrap(), before: None, after: after.cloned() };
-        let time = "2026-01-01T00:00:00Z".parse().unwrap();
-        let (author, message, changes) = (String::new(), String::new(), apps.iter().map(change).collect());
-        let commit = CommitFacts { revision: [digit; 20].into(), time, author, message, changes };
-        history.push(&commit, NOW.parse().unwrap());
+        let (time, changes) = ("2026-03-01T00:00:00Z".parse().unwrap(), apps.iter().map(change).collect());
+        history.push(&CommitFacts::new([digit; 20].into(), time, changes), NOW.parse().unwrap());
     }
 
-    fn inventories(apps: &[String], tier: &str, expires: Option<&str>) -> Vec<Inventory> {
-        let of = |app: &String| {
-            let mut inventory = Inventory::new(format!("{app}.{tier}").parse().unwrap());
-            inventory.passed(LastPass { expires: expires.map(str::to_owned), ..LastPass::default() });
-            inventory
-        };
-        apps.iter().map(of).collect()
+    fn inventories(apps: &[String], tier: &str) -> Vec<Inventory> {
+        apps.iter().map(|app| Inventory::new(format!("{app}.{tier}").parse().unwrap())).collect()
     }
 
-    fn decide(platform: &Platform, known: &[String], inventories: &[Inventory], settled: &[&str]) -> Removals {
-        decide_on(platform, known, inventories, None, settled)
-    }
-
-    fn decide_on(
-        platform: &Platform,
-        known: &[String],
-        inventories: &[Inventory],
-        left_on: Option<&str>,
-        settled: &[&str],
-    ) -> Removals {
-        let found = |inventory| Found { inventory, cluster: "id", left_on };
-        removals(&Facts {
+    /// What is known where nothing moved, nothing runs as git says, and nobody confirmed anything.
+    fn facts<'a>(
+        platform: &'a Platform,
+        history: &'a History,
+        inventories: &'a [Inventory],
+        none: &'a (BTreeSet<Scope>, BTreeSet<TierName>),
+    ) -> Facts<'a> {
+        Facts {
             platform,
-            history: &history(known),
-            inventories: inventories.iter().map(found).collect(),
-            settled: &settled.iter().map(|key| key.parse().unwrap()).collect(),
+            history,
+            inventories: inventories
+                .iter()
+                .map(|inventory| Found { inventory, cluster: "id", left_on: None })
+                .collect(),
+            settled: &none.0,
+            moved: &none.1,
+            since: "2026-01-01T00:00:00Z".parse().unwrap(),
             is_confirmed: &|_| false,
+            is_swept: false,
             now: NOW.parse().unwrap(),
-        })
+        }
+    }
+
+    fn decide(platform: &Platform, history: &History, inventories: &[Inventory]) -> Removals {
+        removals(&facts(platform, history, inventories, &Default::default()))
+    }
+
+    fn scopes(names: &[&str]) -> BTreeSet<Scope> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
     #[test]
     fn what_git_deleted_goes_within_the_budget_and_what_was_announced_goes_beyond_it() {
         let (platform, apps) = (platform(&[("other", "sandbox")]), names(3));
-        assert_eq!(decide(&platform, &apps, &inventories(&apps[..2], "sandbox", None), &[]).remove.len(), 2);
-        let over = decide(&platform, &apps, &inventories(&apps, "sandbox", None), &[]);
+        let all = inventories(&apps, "sandbox");
+        assert_eq!(decide(&platform, &history(&apps, YOUNG), &all[..2]).remove.len(), 2);
+        let over = decide(&platform, &history(&apps, YOUNG), &all);
         assert_eq!((over.remove.len(), over.stays.len()), (0, 3));
-        let past = inventories(&apps, "sandbox", Some("2026-03-01T00:00:00Z"));
-        assert_eq!(decide(&platform, &apps, &past, &[]).remove.len(), 3);
+        assert_eq!(decide(&platform, &history(&apps, OLD), &all).remove.len(), 3);
+    }
+
+    #[test]
+    fn an_end_that_was_put_off_is_none() {
+        let (platform, apps) = (platform(&[]), names(1));
+        let mut history = history(&apps, OLD);
+        let renewed = AppFacts { tier: Some("sandbox".into()), ttl: Some(YOUNG.into()), ..AppFacts::default() };
+        commit(&mut history, 2, &apps, Some(&renewed));
+        commit(&mut history, 3, &apps, None);
+        let decided = decide(&platform, &history, &inventories(&apps, "sandbox"));
+        assert_eq!((decided.remove.len(), decided.stays.len()), (0, 1));
     }
 
     #[test]
     fn what_was_confirmed_goes_beyond_the_budget_and_what_left_later_does_not() {
         let (platform, apps) = (platform(&[("other", "sandbox")]), names(3));
-        let (mut history, inventories) = (history(&apps), inventories(&apps, "sandbox", None));
+        let (mut history, inventories) = (history(&apps, YOUNG), inventories(&apps, "sandbox"));
         commit(&mut history, 2, &apps, None);
         commit(&mut history, 3, &[], None);
+        let (history, none) = (&history, Default::default());
         let decide = |digit| {
-            let found = |inventory| Found { inventory, cluster: "id", left_on: None };
-            let (inventories, settled) = (inventories.iter().map(found).collect(), &BTreeSet::new());
             let is_confirmed = |app: &AppName| history.had_left(app, &[digit; 20].into());
-            let (now, is_confirmed) = (NOW.parse().unwrap(), &is_confirmed as &dyn Fn(&AppName) -> bool);
-            removals(&Facts { platform: &platform, history: &history, inventories, settled, is_confirmed, now })
+            let facts = facts(&platform, history, &inventories, &none);
+            removals(&Facts { is_confirmed: &is_confirmed, ..facts })
         };
         assert_eq!([1, 2, 3].map(|digit| decide(digit).remove.len()), [0, 3, 3]);
     }
@@ -295,10 +340,9 @@ mod tests {
     #[test]
     fn the_last_app_goes_when_its_time_is_up_and_not_by_surprise() {
         let (platform, apps) = (platform(&[]), names(1));
-        let surprise = decide(&platform, &apps, &inventories(&apps, "sandbox", None), &[]);
+        let surprise = decide(&platform, &history(&apps, YOUNG), &inventories(&apps, "sandbox"));
         assert_eq!((surprise.remove.len(), surprise.stays.len()), (0, 1));
-        let past = inventories(&apps, "sandbox", Some("2026-03-01T00:00:00Z"));
-        assert_eq!(decide(&platform, &apps, &past, &[]).remove.len(), 1);
+        assert_eq!(decide(&platform, &history(&apps, OLD), &inventories(&apps, "sandbox")).remove.len(), 1);
     }
 
     #[test]
@@ -306,38 +350,52 @@ mod tests {
         let apps = names(3);
         let moved: Vec<_> = apps.iter().map(|app| (app.as_str(), "pilot")).collect();
         let there: Vec<_> = apps.iter().map(|app| format!("{app}.pilot")).collect();
-        let there: Vec<_> = there.iter().map(String::as_str).collect();
-        let inventories = inventories(&apps, "sandbox", None);
-        let all = decide(&platform(&moved), &apps, &inventories, &there);
+        let there = scopes(&there.iter().map(String::as_str).collect::<Vec<_>>());
+        let (platform, history, inventories) = (platform(&moved), history(&apps, YOUNG), inventories(&apps, "sandbox"));
+        let none = Default::default();
+        let decide =
+            |inventories, settled| removals(&Facts { settled, ..facts(&platform, &history, inventories, &none) });
+        let all = decide(&inventories, &there);
         assert_eq!((all.remove.len(), all.stays.len()), (0, 3), "three are more than the two that may go at once");
-        let two = decide(&platform(&moved), &apps, &inventories[..2], &there);
-        assert_eq!(two.remove.len(), 2);
-        let none = decide(&platform(&moved), &apps, &inventories[..2], &[]);
-        assert_eq!((none.remove.len(), none.stays.len()), (0, 2));
+        assert_eq!(decide(&inventories[..2], &there).remove.len(), 2);
+        let waiting = decide(&inventories[..2], &none.0);
+        assert_eq!((waiting.remove.len(), waiting.stays.len()), (0, 2));
     }
 
     #[test]
     fn a_tier_that_moves_to_another_cluster_leaves_the_old_one_when_it_runs_there_and_what_it_has_once_goes_last() {
         let (platform, apps) = (platform(&[("app-0", "sandbox")]), names(1));
-        let mut left = inventories(&apps, "sandbox", None);
+        let history = history(&apps, YOUNG);
+        let mut left = inventories(&apps, "sandbox");
         left.push(Inventory::new("sandbox".parse().unwrap()));
-        let waiting = decide_on(&platform, &apps, &left, Some("old"), &["sandbox"]);
+        let (none, approved) = (Default::default(), BTreeSet::from(["sandbox".parse().unwrap()]));
+        let decide = |left, moved, settled: &[&str]| {
+            let facts = facts(&platform, &history, left, &none);
+            let found = |found| Found { left_on: Some("old"), ..found };
+            let inventories = facts.inventories.into_iter().map(found).collect();
+            removals(&Facts { inventories, moved, settled: &scopes(settled), ..facts })
+        };
+        let waiting = decide(&left, &approved, &["sandbox"]);
         assert_eq!(waiting.remove, []);
         let [stay] = &waiting.stays[..] else { panic!("{waiting:?}") };
         assert_eq!(stay.why, "app-0 moves to another cluster and goes on running on old until it runs there");
-        let gone = |left: &[Inventory]| -> Vec<String> {
-            let decided = decide_on(&platform, &apps, left, Some("old"), &["sandbox", "app-0.sandbox"]);
+        let gone = |left, moved| -> Vec<String> {
+            let decided = decide(left, moved, &["sandbox", "app-0.sandbox"]);
             decided.remove.iter().map(|place| place.scope.to_string()).collect()
         };
-        assert_eq!(gone(&left), ["app-0.sandbox"]);
-        assert_eq!(gone(&left[1..]), ["sandbox"]);
-        assert_eq!(decide(&platform, &apps, &left, &["sandbox", "app-0.sandbox"]), Removals::default());
+        assert_eq!(gone(&left, &approved), ["app-0.sandbox"]);
+        assert_eq!(gone(&left[1..], &approved), ["sandbox"]);
+        let unapproved: [String; 0] = [];
+        assert_eq!(gone(&left, &none.1), unapproved, "a kubeconfig that leads elsewhere deletes nothing");
+        assert_eq!(gone(&left[1..], &none.1), unapproved);
+        assert_eq!(tests::decide(&platform, &history, &left), Removals::default());
     }
 
     #[test]
     fn a_folder_that_was_given_an_illegal_name_is_no_deletion() {
         let apps = names(1);
-        let decided = decide(&platform(&[("App-0", "sandbox")]), &apps, &inventories(&apps, "sandbox", None), &[]);
+        let platform = platform(&[("App-0", "sandbox")]);
+        let decided = decide(&platform, &history(&apps, YOUNG), &inventories(&apps, "sandbox"));
         assert_eq!(decided.remove, []);
         assert!(decided.stays[0].why.starts_with("apps/App-0 has no legal name"), "{:?}", decided.stays);
     }
@@ -345,9 +403,13 @@ mod tests {
     #[test]
     fn nothing_is_deleted_from_a_tier_that_is_no_more_and_nothing_that_history_does_not_know() {
         let (platform, apps) = (platform(&[("other", "sandbox")]), names(1));
-        let lost = decide(&platform, &apps, &inventories(&apps, "production", Some("2026-03-01T00:00:00Z")), &[]);
+        let lost = decide(&platform, &history(&apps, OLD), &inventories(&apps, "production"));
         assert_eq!((lost.remove.len(), lost.stays.len()), (0, 1));
-        let unknown = decide(&platform, &[], &inventories(&apps, "sandbox", None), &[]);
-        assert_eq!((unknown.remove.len(), unknown.stays.len()), (0, 1));
+        let (unknown, none) = (History::default(), Default::default());
+        let inventories = inventories(&apps, "sandbox");
+        let decided = decide(&platform, &unknown, &inventories);
+        assert_eq!((decided.remove.len(), decided.stays.len()), (0, 1));
+        let swept = Facts { is_swept: true, ..facts(&platform, &unknown, &inventories, &none) };
+        assert_eq!(removals(&swept).remove.len(), 1, "somebody looked at the tip and confirmed what it lacks");
     }
 }

@@ -45,7 +45,7 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::digest::Digest;
-use crate::kinds;
+use crate::kinds::{self, Wave};
 use crate::object::{Object, ObjectKey};
 use crate::platform::{Environment, Instance, Template};
 
@@ -71,9 +71,19 @@ impl Manifests {
         if let Some(pair) = objects.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
             return Err(pair[0].key().clone());
         }
+        Ok(Self::in_order(objects))
+    }
+
+    fn in_order(objects: Vec<Object>) -> Self {
         let digests: Vec<_> = objects.iter().map(Object::digest).collect();
         let digest = Digest::of_parts(digests.iter().map(|digest| digest.as_bytes().as_slice()));
-        Ok(Self { objects, digest })
+        Self { objects, digest }
+    }
+
+    /// The same without what lets traffic in.
+    pub(crate) fn without_routes(&self) -> Self {
+        let stays = |object: &&Object| kinds::wave(object.key()) != Wave::Route;
+        Self::in_order(self.objects.iter().filter(stays).cloned().collect())
     }
 }
 

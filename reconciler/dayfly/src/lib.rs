@@ -14,5 +14,6 @@ mod proposals;
 pub mod reconcile;
 mod report;
 pub mod source;
+mod steady;
 
 pub use cli::main;

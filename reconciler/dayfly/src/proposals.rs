@@ -1,6 +1,6 @@
 //! Carries proposals to git: a commit on the default branch, or a branch that waits for a pull request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use dayfly_core::digest::{ObjectId, Revision};
 use dayfly_core::lifecycle::Proposal;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::calls::Calls;
 use crate::error::Error;
-use crate::git::{AUTHOR, Commit, Repository, Tip, Writer};
+use crate::git::{AUTHOR, Change, Commit, Repository, Tip, Writer};
 
 /// What came of a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,14 +77,19 @@ fn stands(
     tip: &Tip,
     edits: &[(String, Option<Vec<u8>>)],
 ) -> Result<bool, Error> {
-    if repository.ancestors(tip.revision, &BTreeSet::from([head]))?.1.contains(&head) {
+    if repository.leads_to(head, tip.revision) {
         return Ok(false);
     }
     if repository.facts(head)?.author != AUTHOR {
         return Ok(true);
     }
-    let carried: BTreeMap<_, _> =
-        repository.changes(head)?.into_iter().map(|change| (change.path, change.after)).collect();
-    let wanted = edits.iter().map(|(path, bytes)| (path.clone(), bytes.as_deref().map(ObjectId::of_blob)));
-    Ok(carried == wanted.collect())
+    // A path that ends in `/` stands for all below it.
+    let (folders, files): (Vec<_>, Vec<_>) = edits.iter().partition(|(path, _)| path.ends_with('/'));
+    let wanted = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_deref().map(ObjectId::of_blob)));
+    let mut wanted: BTreeMap<_, _> = wanted.collect();
+    let is_carried = |change: Change| match wanted.remove(change.path.as_str()) {
+        Some(after) => after == change.after,
+        None => change.after.is_none() && folders.iter().any(|(folder, _)| change.path.starts_with(folder)),
+    };
+    Ok(repository.changes(head)?.into_iter().all(is_carried) && wanted.is_empty())
 }

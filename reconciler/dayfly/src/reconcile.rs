@@ -4,10 +4,12 @@
 //! in waves -> prune -> wait for health -> status
 
 mod moved;
+mod observe;
 mod pass;
 mod preview;
 mod report;
 mod retire;
+mod rewritten;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -33,24 +35,46 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use crate::calls::Calls;
-use crate::cluster::{Cluster, ClusterError, Limits};
+use crate::cluster::{Cluster, Limits};
 use crate::clusters::{self, Clusters};
 use crate::error::Error;
 use crate::git::Repository;
 use crate::source::{Source, View};
 
 use moved::Left;
+use observe::Look;
 pub use pass::{Changed, Pass, Proposed, Retired};
 pub use preview::{Preview, PreviewedChange};
-use report::{stay, trouble, troubles, unreadable};
+use report::stay;
 use retire::Memory;
+use rewritten::Basis;
 
 /// How many instances are worked on at once; the cluster's own limiter decides how many calls run.
 const INSTANCES: usize = 32;
-/// How long a one-shot pass waits for what it changed.
-const PATIENCE: Limits = Limits { health: Duration::from_secs(120), deletion: Duration::from_secs(60) };
-/// How long a controller's pass waits: the watches tell it when to go on, and one slow app slows nobody.
-const IMPATIENCE: Limits = Limits { health: Duration::from_secs(2), deletion: Duration::from_secs(2) };
+
+/// How long a pass waits.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// For what it changed.
+    limits: Limits,
+    /// For the first look at a cluster.
+    first_look: Duration,
+    /// For one that began in an earlier pass.
+    later_look: Duration,
+}
+
+/// A pass that somebody waits for.
+const PATIENT: Waits = Waits {
+    limits: Limits { health: Duration::from_secs(120), deletion: Duration::from_secs(60) },
+    first_look: Duration::from_secs(60),
+    later_look: Duration::from_secs(60),
+};
+/// A controller's pass: the watches tell it when to go on, and one slow app or cluster slows nobody.
+const IMPATIENT: Waits = Waits {
+    limits: Limits { health: Duration::from_secs(2), deletion: Duration::from_secs(2) },
+    first_look: Duration::from_secs(5),
+    later_look: Duration::ZERO,
+};
 
 /// Passes, one after the other, and what is remembered between them; all of it can be read again.
 pub struct Reconciler {
@@ -69,8 +93,12 @@ pub struct Reconciler {
     tiers: BTreeMap<TierName, Cluster>,
     /// All clusters that can be reached, by id: also those where a tier was before.
     reached: BTreeMap<String, Cluster>,
+    /// First looks that are under way, by connection.
+    looks: BTreeMap<String, Look>,
     /// What became of looking back at the clusters where tiers were before.
     left: BTreeMap<environment::Cluster, Left>,
+    /// The tiers that an approved commit moved to another cluster.
+    moved: BTreeSet<TierName>,
     /// The clusters where nothing really runs.
     simulated: BTreeSet<String>,
     /// Why there is no cluster for a tier.
@@ -78,10 +106,14 @@ pub struct Reconciler {
     /// Scopes whose inventory has to be read again, since somebody else wrote it or it cannot be read. Until it was, nothing
     /// of theirs is touched.
     stale: BTreeSet<Place>,
+    /// What has no routes any more, since its retirement waits for a person longer than its grace.
+    overdue: BTreeSet<InstanceKey>,
     /// What the last plan of each scope left alone.
     notes: BTreeMap<Place, Vec<Note>>,
     /// What the watches told of since the last pass.
     touched: BTreeSet<Scope>,
+    /// What was found to hold everything that was acted upon, for the inventories as they are.
+    proven: Option<Basis>,
     memory: Memory,
     is_time_stated: bool,
 }
@@ -144,12 +176,16 @@ impl Reconciler {
             settled_shared: BTreeMap::new(),
             tiers: BTreeMap::new(),
             reached: BTreeMap::new(),
+            looks: BTreeMap::new(),
             left: BTreeMap::new(),
+            moved: BTreeSet::new(),
             simulated: BTreeSet::new(),
             away: BTreeMap::new(),
             stale: BTreeSet::new(),
+            overdue: BTreeSet::new(),
             notes: BTreeMap::new(),
             touched: BTreeSet::new(),
+            proven: None,
             memory: Memory::default(),
             is_time_stated: false,
         }
@@ -188,12 +224,12 @@ impl Reconciler {
 impl Reconciler {
     /// One full pass that waits for what it changed to become healthy.
     pub async fn pass(&mut self, now: Timestamp) -> Result<Pass, Error> {
-        self.pass_within(now, PATIENCE).await
+        self.pass_within(now, PATIENT).await
     }
 
     /// One pass of a controller: it plans only what changed in git or in a cluster.
     pub async fn watch_pass(&mut self, now: Timestamp) -> Result<Pass, Error> {
-        self.pass_within(now, IMPATIENCE).await
+        self.pass_within(now, IMPATIENT).await
     }
 
     /// How the apps are, and what somebody should know beside them, without changing anything.
@@ -201,7 +237,7 @@ impl Reconciler {
         let view = self.source.read(now)?;
         let mut pass = Pass::new(&view, now);
         pass.diagnostics.extend(view.findings());
-        self.observe(&view, &mut pass).await?;
+        self.observe(&view, PATIENT, &mut pass).await?;
         let all = self.scopes(&view);
         self.plan(&view, all, now, &mut pass);
         let removals = self.removals(&view, now);
@@ -219,7 +255,7 @@ impl Reconciler {
         let view = self.source.preview(files, now)?;
         let mut pass = Pass::new(&view, now);
         pass.diagnostics.extend(view.findings());
-        self.observe(&view, &mut pass).await?;
+        self.observe(&view, PATIENT, &mut pass).await?;
         let all = self.scopes(&view);
         let mut plans: Vec<_> =
             self.plan(&view, all, now, &mut pass).into_iter().map(|work| (work.cluster, work.plan)).collect();
@@ -229,18 +265,19 @@ impl Reconciler {
         Ok(Preview::of(plans, pass.diagnostics, self.away.keys().cloned().collect()).await)
     }
 
-    async fn pass_within(&mut self, now: Timestamp, limits: Limits) -> Result<Pass, Error> {
+    async fn pass_within(&mut self, now: Timestamp, waits: Waits) -> Result<Pass, Error> {
         let began = Instant::now();
         let (reads, writes) = (self.clusters.calls().reads(), self.clusters.calls().writes());
         let mut view = self.source.read(now)?;
-        let retirement = self.retire_due(&view, now)?;
-        if !retirement.retired.is_empty() {
-            view = self.source.read(now)?;
-        }
         let mut pass = Pass::new(&view, now);
-        pass.renders = view.evaluation.renders;
+        self.observe(&view, waits, &mut pass).await?;
+        // Only where the history is the one that runs: a retirement on another one would be a deletion by mistake.
+        let retirement = self.retire_due(&view, now)?;
+        if retirement.has_committed {
+            view = self.source.read(now)?;
+            pass.takes_up(&view);
+        }
         pass.diagnostics.extend(view.findings());
-        self.observe(&view, &mut pass).await?;
 
         let touched = std::mem::take(&mut self.touched);
         let due = self
@@ -249,11 +286,11 @@ impl Reconciler {
             .filter(|scope| touched.contains(scope) || !self.is_settled(scope, &view))
             .collect();
         let work = self.plan(&view, due, now, &mut pass);
-        self.carry_out(work, &view, limits, &mut pass).await;
+        self.carry_out(work, &view, waits.limits, &mut pass).await;
         let removals = self.removals(&view, now);
         let work = self.removal_work(&removals, &view);
-        self.carry_out(work, &view, limits, &mut pass).await;
-        self.remove_shared(&view, now, &removals, limits, &mut pass).await;
+        self.carry_out(work, &view, waits.limits, &mut pass).await;
+        self.remove_shared(&view, now, &removals, waits.limits, &mut pass).await;
         pass.diagnostics.extend(removals.stays.iter().map(stay));
         self.report(&view, &removals, now, &mut pass);
 
@@ -264,83 +301,6 @@ impl Reconciler {
         Ok(pass)
     }
 
-    /// Connects to the clusters of all environments, waits for a first look at them, and reads their inventories once.
-    async fn observe(&mut self, view: &View, pass: &mut Pass) -> Result<(), Error> {
-        let before = std::mem::take(&mut self.tiers);
-        self.reached.clear();
-        self.away.clear();
-        for (tier, item) in &view.platform.environments {
-            let Some(environment) = item.get() else { continue };
-            match self.clusters.of(&environment.cluster).await {
-                Ok(cluster) => drop(self.tiers.insert(tier.clone(), cluster)),
-                Err(error) => {
-                    pass.diagnostics.push(trouble(&error));
-                    self.away.insert(tier.clone(), trouble(&error));
-                }
-            }
-        }
-        let clusters: BTreeMap<_, _> =
-            self.tiers.values().map(|cluster| (cluster.name().to_owned(), cluster.clone())).collect();
-        for (name, cluster) in clusters {
-            let mut errors = cluster.ready().await;
-            if let Err(error) = self.read_inventories(&cluster, pass).await {
-                // What runs there is unknown, so nothing is done there.
-                let lost = self.tiers.extract_if(.., |_, used| used.name() == name);
-                self.away.extend(lost.map(|(tier, _)| (tier, trouble(&error))));
-                errors.push(error);
-            }
-            pass.diagnostics.extend(troubles(&errors));
-        }
-        self.forget_moved(&before);
-        self.look_back(view, pass).await;
-        self.refresh(pass).await;
-        self.refuse_rewritten(view)
-    }
-
-    /// Reads all inventories of a cluster, once.
-    async fn read_inventories(&mut self, cluster: &Cluster, pass: &mut Pass) -> Result<(), ClusterError> {
-        if !self.read.contains(cluster.name()) {
-            let id = cluster.identify().await?.to_owned();
-            let (inventories, broken) = cluster.inventories().await?;
-            for error in broken {
-                match error.name.parse::<Scope>() {
-                    Ok(scope) if self.tiers.get(scope.tier()).is_some_and(|home| home.name() == cluster.name()) => {
-                        self.stale.insert(Place { cluster: id.clone(), scope });
-                    }
-                    _ => pass.diagnostics.push(unreadable(&error)),
-                }
-            }
-            let inventories = inventories.into_iter().map(|inventory| (inventory.scope().clone(), inventory));
-            self.inventories.entry(id).or_default().extend(inventories);
-            if cluster.is_simulated().await {
-                self.simulated.insert(cluster.name().to_owned());
-            }
-            self.read.insert(cluster.name().to_owned());
-        }
-        self.reached.insert(cluster.id().to_owned(), cluster.clone());
-        Ok(())
-    }
-
-    /// Reads again what somebody else wrote. What cannot be read is not absent: nothing of it is changed or deleted.
-    async fn refresh(&mut self, pass: &mut Pass) {
-        for place in self.stale.clone() {
-            let scope = &place.scope;
-            let is_wanted = self.only.is_empty() || scope.app().is_some_and(|app| self.only.contains(app));
-            let Some(cluster) = self.reached.get(&place.cluster).filter(|_| is_wanted) else { continue };
-            let inventories = self.inventories.entry(place.cluster.clone()).or_default();
-            match cluster.inventory(scope).await {
-                Ok(inventory) => {
-                    inventories.insert(scope.clone(), inventory);
-                    self.stale.remove(&place);
-                }
-                Err(error) => {
-                    inventories.remove(scope);
-                    pass.fail(scope, &error);
-                }
-            }
-        }
-    }
-
     /// Where a scope belongs; none where its cluster cannot be reached.
     fn home(&self, scope: &Scope) -> Option<Place> {
         Some(Place { cluster: self.tiers.get(scope.tier())?.id().to_owned(), scope: scope.clone() })
@@ -349,35 +309,6 @@ impl Reconciler {
     /// What a scope has where it belongs.
     fn inventory(&self, scope: &Scope) -> Option<&Inventory> {
         self.inventories.get(self.tiers.get(scope.tier())?.id())?.get(scope)
-    }
-
-    /// Pauses where commits that run are in no history any more: somebody rewrote it, or this is another repository.
-    fn refuse_rewritten(&self, view: &View) -> Result<(), Error> {
-        let approvals = &view.approvals;
-        // Who approved another baseline since then looked at the history as it is now.
-        let excused = |last: &LastPass| {
-            last.baseline.is_some_and(|then| then != approvals.baseline && approvals.baselines.contains(&then))
-        };
-        let all = self.inventories.values().flat_map(BTreeMap::values);
-        let runs = all.filter(|inventory| !excused(inventory.last()));
-        let lost = runs
-            .filter_map(|inventory| Some((inventory.scope(), inventory.last().revision?)))
-            .filter(|(_, revision)| !self.source.knows(revision))
-            .map(|(scope, revision)| (scope.to_string(), revision));
-        let own = approvals.instances.iter().map(|(key, revision)| (format!("the approved {key}"), *revision));
-        let base = [("the approved baseline".to_owned(), approvals.baseline)];
-        let mut lost = lost.chain(base.into_iter().chain(own).filter(|(_, revision)| !self.source.knows(revision)));
-        match lost.next() {
-            None => Ok(()),
-            Some((what, revision)) => Err(Error::refused(
-                format!(
-                    "the history of {} was rewritten: it lacks {}, which is {what}; everything stays as it is",
-                    view.tip.short_branch(),
-                    revision.short()
-                ),
-                "push the lost commits back; or commit on top of it and approve the history as it is then: dayfly adopt",
-            )),
-        }
     }
 
     /// Everything that the tip wants to run.
@@ -438,7 +369,12 @@ impl Reconciler {
         let (wanted, expires) = match scope {
             Scope::Instance(key) => {
                 let evaluated = view.evaluation.instances.get(&key.app)?;
-                (Wanted::Admitted(evaluated.admitted()?.clone()), view.expiry(&self.source, &key.app, now))
+                let admitted = evaluated.admitted()?;
+                let admitted = match self.overdue.contains(key) {
+                    true => Arc::new(admitted.without_routes()),
+                    false => admitted.clone(),
+                };
+                (Wanted::Admitted(admitted), view.expiry(&self.source, &key.app, now))
             }
             Scope::Shared(_) => match render::render_shared(environment) {
                 Ok(manifests) => (Wanted::Shared(manifests), None),
@@ -549,6 +485,9 @@ impl Reconciler {
             history: self.source.history(),
             inventories,
             settled: &settled,
+            moved: &self.moved,
+            since: view.approvals.since,
+            is_swept: view.approvals.swept == Some(view.tip.revision),
             is_confirmed: &|app| view.approvals.has_confirmed(app, self.source.history()),
             now,
         });

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::digest::{Digest, Revision};
+use dayfly_core::digest::Revision;
 use dayfly_core::evaluate::{Approved, Desired, Evaluation, Evaluator};
-use dayfly_core::history::{AppFacts, History};
+use dayfly_core::history::{AppChange, AppFacts, History};
 use dayfly_core::ledger::{Approvals, Verifier};
 use dayfly_core::lifecycle::Situation;
 use dayfly_core::names::{AppName, InstanceKey, TemplateRef, TierName};
@@ -26,8 +26,8 @@ pub struct Source {
     repository: Repository,
     verifier: Verifier,
     evaluator: Evaluator,
-    /// The ledger's records as they were last seen: it only ever grows.
-    chain: Vec<Digest>,
+    /// The ledger as it was last read: its commit, and what it says. It only ever grows.
+    ledger: Option<(Revision, Approvals)>,
     history: History,
     /// All commits that lead to the tip: a merge may have made the platform's own line the second parent.
     ancestors: BTreeSet<Revision>,
@@ -72,7 +72,7 @@ impl Source {
             repository,
             verifier,
             evaluator: Evaluator::default(),
-            chain: Vec::new(),
+            ledger: None,
             history: History::default(),
             ancestors: BTreeSet::new(),
             tip: None,
@@ -85,6 +85,11 @@ impl Source {
     /// The repository.
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// The files of the tip, as of the last [`Source::read`].
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.tip.as_ref().map(|tip| &*tip.snapshot)
     }
 
     /// The default branch's history, as of the last [`Source::read`].
@@ -113,26 +118,31 @@ impl Source {
         self.judge(tip, approvals, Arc::new(snapshot), now)
     }
 
+    /// What the ledger approves; read again when its branch moved.
     fn approvals(&mut self) -> Result<Approvals, Error> {
-        let known = ledger::read(&self.repository, &self.verifier)?;
-        let chain = known.as_ref().map_or(&[][..], |known| &known.chain);
-        if !chain.starts_with(&self.chain) {
-            return Err(Error::refused(
-                "dayfly-ledger: records that stood there are gone, so what is approved is unknown; everything stays as it is",
-                "put the branch dayfly-ledger back as it was, from a clone that has it whole",
-            ));
+        let tip = self.repository.ledger_tip()?;
+        if let Some((at, known)) = &self.ledger
+            && tip == Some(*at)
+        {
+            return Ok(known.clone());
         }
-        self.chain = chain.to_vec();
-        known.ok_or_else(|| {
-            Error::refused(
+        let read = ledger::read(&self.repository, &self.verifier)?;
+        let chain = read.as_ref().map_or(&[][..], |read| &read.chain);
+        if self.ledger.as_ref().is_some_and(|(_, before)| !chain.starts_with(&before.chain)) {
+            return Err(shortened());
+        }
+        let (Some(at), Some(approvals)) = (tip, read) else {
+            return Err(Error::refused(
                 format!(
                     "{}: nothing is approved yet by the key {}",
                     self.repository.path().display(),
                     self.verifier.id()
                 ),
                 "look at the platform, then approve it as it stands: dayfly adopt",
-            )
-        })
+            ));
+        };
+        self.ledger = Some((at, approvals.clone()));
+        Ok(approvals)
     }
 
     fn judge(
@@ -249,28 +259,11 @@ impl Source {
         self.ancestors.contains(revision)
     }
 
-    fn read_ancestors(&mut self, tip: Revision) -> Result<(), Error> {
-        let Some(before) = self.history.tip().filter(|before| *before != tip) else {
-            if self.ancestors.is_empty() {
-                self.ancestors = self.repository.ancestors(tip, &BTreeSet::new())?.0;
-            }
-            return Ok(());
-        };
-        let (new, met) = self.repository.ancestors(tip, &self.ancestors)?;
-        if met.contains(&before) {
-            self.ancestors.extend(new);
-        } else {
-            self.ancestors = self.repository.ancestors(tip, &BTreeSet::new())?.0;
-        }
-        Ok(())
-    }
-
     /// Folds the commits that came since the last look; all of them where the branch no longer leads to the last one.
     pub fn read_history(&mut self, tip: Revision, now: Timestamp) -> Result<(), Error> {
         if self.repository.is_shallow()? {
             return Err(git::Error::Shallow(self.repository.path().to_owned()).into());
         }
-        self.read_ancestors(tip)?;
         let mut new = self.repository.first_parents(tip, |commit| self.history.contains(commit))?;
         let goes_on = match new.first() {
             None => self.history.tip() == Some(tip),
@@ -278,13 +271,39 @@ impl Source {
         };
         if !goes_on {
             self.history = History::default();
+            self.ancestors.clear();
             new = self.repository.first_parents(tip, |_| false)?;
         }
         for revision in new {
-            self.history.push(&self.repository.facts(revision)?, now);
+            let mut facts = self.repository.facts(revision)?;
+            facts.brought = self.brought(revision)?;
+            self.ancestors.insert(revision);
+            self.history.push(&facts, now);
         }
         Ok(())
     }
+
+    /// What a merge brings in by its other parents: what was in no history of the branch before.
+    fn brought(&mut self, merge: Revision) -> Result<Vec<(Timestamp, AppChange)>, Error> {
+        let mut brought = Vec::new();
+        for parent in self.repository.parents(merge)?.into_iter().skip(1) {
+            let (new, _) = self.repository.ancestors(parent, &self.ancestors)?;
+            for revision in &new {
+                let facts = self.repository.facts(*revision)?;
+                brought.extend(facts.changes.into_iter().map(|change| (facts.time, change)));
+            }
+            self.ancestors.extend(new);
+        }
+        Ok(brought)
+    }
+}
+
+/// That the ledger lacks what it had.
+pub fn shortened() -> Error {
+    Error::refused(
+        "dayfly-ledger: records that stood there are gone, so what is approved is unknown; everything stays as it is",
+        "put the branch dayfly-ledger back as it was, from a clone that has it whole",
+    )
 }
 
 impl View {
@@ -315,10 +334,14 @@ impl View {
         Situation { history: &source.history, now, baseline: Some(self.approvals.since) }
     }
 
-    /// When an app's time is up, where its manifest and its tier can be read.
+    /// When an app's time is up, as its manifest and its tier say; as its last one that could be read said.
     pub fn expiry(&self, source: &Source, app: &AppName, now: Timestamp) -> Option<Timestamp> {
-        let app = self.platform.apps.get(app)?.get()?;
-        let environment = self.platform.environments.get(&app.tier)?.get()?;
-        Some(self.situation(source, now).expiry(app, environment).at)
+        Some(self.situation(source, now).candidate(&self.platform, app)?.expiry.at)
+    }
+
+    /// The tier where an app was when its manifest could last be read.
+    pub fn last_key(&self, source: &Source, app: &AppName, now: Timestamp) -> Option<InstanceKey> {
+        let tier = source.history.life(app, now)?.facts.tier?.parse().ok()?;
+        Some(InstanceKey { app: app.clone(), tier })
     }
 }

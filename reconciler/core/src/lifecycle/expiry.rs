@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::history::Life;
 use crate::platform::app::Lifetime;
-use crate::platform::{App, Environment, duration_text};
+use crate::platform::{Environment, duration_text};
 
 /// The end of an app's time, and what set it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(super) fn day(time: Timestamp) -> String {
 /// longest life from its birth. `baseline` is when Dayfly arrived: nothing older than that counts, and nothing is later
 /// than `now`. An app that asks for more than its tier allows is an error elsewhere, and gains nothing here.
 pub fn expiry(
-    app: &App,
+    lifetime: Lifetime,
     environment: &Environment,
     life: &Life,
     baseline: Option<Timestamp>,
@@ -78,14 +78,16 @@ pub fn expiry(
     let counted = |time: Timestamp| time.max(baseline.unwrap_or(time)).min(now);
     let [born, start] = [life.born, life.start].map(counted);
     let after = |from: Timestamp, long: SignedDuration| from.checked_add(long).unwrap_or(Timestamp::MAX);
-    let asked = match app.lifetime {
+    let asked = match lifetime {
         Lifetime::Ttl(ttl) => Expiry { at: after(start, ttl), reason: Reason::Ttl { ttl, start } },
         Lifetime::Until(at) => Expiry { at, reason: Reason::Date },
     };
     let max = environment.ttl.max;
     let longest = Expiry { at: after(start, max), reason: Reason::LongestTtl { max, start } };
-    let lifetime = environment.ttl.max_lifetime;
-    let end = lifetime.map(|max| Expiry { at: after(born, max), reason: Reason::MaxLifetime { max, born } });
+    let end = environment
+        .ttl
+        .max_lifetime
+        .map(|max| Expiry { at: after(born, max), reason: Reason::MaxLifetime { max, born } });
     [Some(asked), Some(longest.clone()), end].into_iter().flatten().min_by_key(|end| end.at).unwrap_or(longest)
 }
 

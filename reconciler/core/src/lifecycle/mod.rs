@@ -119,6 +119,20 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// An app whose time runs.
+pub struct Candidate<'p> {
+    /// Its name.
+    pub name: &'p AppName,
+    /// Its manifest, where that can be read.
+    pub app: Option<&'p App>,
+    /// Its tier.
+    pub environment: &'p Environment,
+    /// Whose it is.
+    pub owner: String,
+    /// When its time is up.
+    pub expiry: Expiry,
+}
+
 /// What the lifecycle's questions depend on besides the platform.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -136,9 +150,25 @@ impl Situation<'_> {
         self.history.life(app, self.now).unwrap_or_else(|| Life::beginning(self.now))
     }
 
+    /// An app whose time runs: as its manifest says, or where that cannot be read, as the last one did that could. None
+    /// where nobody knows, or where its tier cannot be read.
+    pub fn candidate<'p>(&self, platform: &'p Platform, name: &AppName) -> Option<Candidate<'p>> {
+        let (name, item) = platform.apps.get_key_value(name)?;
+        let app = item.get().map(|app| &**app);
+        let life = self.life(name);
+        let (tier, lifetime) = match app {
+            Some(app) => (app.tier.clone(), app.lifetime),
+            None => (life.facts.tier.as_deref()?.parse().ok()?, life.facts.lifetime()?),
+        };
+        let environment = platform.environments.get(&tier)?.get()?;
+        let expiry = expiry(lifetime, environment, &life, self.baseline, self.now);
+        let owner = app.map(|app| app.owner.clone()).or(life.facts.owner).unwrap_or_else(|| "an unknown owner".into());
+        Some(Candidate { name, app, environment, owner, expiry })
+    }
+
     /// When an app's time is up.
     pub fn expiry(&self, app: &App, environment: &Environment) -> Expiry {
-        expiry(app, environment, &self.life(&app.name), self.baseline, self.now)
+        expiry(app.lifetime, environment, &self.life(&app.name), self.baseline, self.now)
     }
 }
 

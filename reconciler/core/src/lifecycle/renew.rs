@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::history::Life;
 use crate::names::AppName;
 use crate::platform::app::Lifetime;
-use crate::platform::{App, Environment, Platform, duration_text};
+use crate::platform::{Environment, Platform, duration_text};
 use crate::snapshot::Snapshot;
 
 /// The proposal to renew an app. With a `ttl` its time counts from today (`spec.renewed`); with `expires` the date moves
@@ -32,25 +32,22 @@ pub fn renew(
     };
     let today = now.to_zoned(TimeZone::UTC).date();
     let is_renewed_today = app.renewed == Some(today);
-    let (field, dated) = match (app.lifetime, by) {
+    let (field, lifetime) = match (app.lifetime, by) {
         (Lifetime::Ttl(_), _) if is_renewed_today => {
             let message = format!("{name} was renewed today already, and ends on {}", day(before.at));
             return refuse("spec.renewed", message, "Renew it again on another day.".into());
         }
-        (Lifetime::Ttl(_), _) => ("spec.renewed", app.as_ref().clone()),
+        (Lifetime::Ttl(_), _) => ("spec.renewed", app.lifetime),
         (Lifetime::Until(_), None) => {
             let help = "Say by how much, such as 7d, or write a later date.".to_owned();
             return refuse("spec.expires", "is a date, and a date is not renewed".into(), help);
         }
-        (Lifetime::Until(at), Some(by)) => {
-            let later = Lifetime::Until(at.checked_add(by).unwrap_or(at));
-            ("spec.expires", App { lifetime: later, ..app.as_ref().clone() })
-        }
+        (Lifetime::Until(at), Some(by)) => ("spec.expires", Lifetime::Until(at.checked_add(by).unwrap_or(at))),
     };
-    let ends = |life: &Life| expiry(&dated, environment, life, situation.baseline, now);
+    let ends = |life: &Life| expiry(lifetime, environment, life, situation.baseline, now);
     let (as_it_is, renewed) = (ends(&life), ends(&Life { start: now, ..life.clone() }));
     let (mut fields, mut after) = (Vec::new(), as_it_is);
-    if let Lifetime::Until(at) = dated.lifetime {
+    if let Lifetime::Until(at) = lifetime {
         fields.push(("spec.expires", Value::String(moment_text(at))));
     }
     // A later date counts from today where the tier's longest ttl from the old start would end it before.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::expiry::{Expiry, day};
-use super::{Action, Clock, FileEdit, Proposal, Situation, branch, subject};
+use super::expiry::day;
+use super::{Action, Candidate, Clock, FileEdit, Proposal, Situation, branch, subject};
 use crate::budget;
 use crate::diagnostic::Diagnostic;
 use crate::names::{AppName, InstanceKey, TierName};
@@ -55,16 +55,26 @@ impl Refused {
     /// The same as a finding about the environment.
     pub fn diagnostic(&self) -> Diagnostic {
         let path = format!("environments/{}/environment.yaml", self.tier);
-        let help = "`dayfly retire APP --confirm` retires an app; those announced for `retire.grace` go by themselves.";
+        let help = "`dayfly retire APP` retires an app; those announced for `retire.grace` go by themselves.";
         Diagnostic::error("retire/budget", path, self.message.clone()).help(help)
     }
 }
 
 /// An app whose time is up.
 struct Due<'p> {
-    app: &'p App,
-    expiry: Expiry,
+    candidate: Candidate<'p>,
     announced: bool,
+}
+
+impl<'p> Due<'p> {
+    fn of(candidate: Candidate<'p>, situation: &Situation<'_>, announced: &Announcements) -> Self {
+        let environment = candidate.environment;
+        let announced = announced.get(candidate.name).is_some_and(|told| {
+            let known = situation.now.duration_since(told.since) >= environment.retire.grace;
+            told.tier == environment.tier && told.expires <= candidate.expiry.at && known
+        });
+        Self { candidate, announced }
+    }
 }
 
 /// What is due for retirement now. The clock's doubt stops everything; a tier's budget stops what nobody was told.
@@ -78,16 +88,20 @@ pub fn due(
     if plan.doubt.is_some() {
         return plan;
     }
-    for (tier, environment) in &platform.environments {
-        let Some(environment) = environment.get() else { continue };
-        let apps: Vec<_> =
-            platform.apps.values().filter_map(|item| item.get()).filter(|app| app.tier == *tier).collect();
-        let due: Vec<_> = apps.iter().filter_map(|app| is_due(app, environment, situation, announced)).collect();
+    let mut tiers: BTreeMap<&TierName, Vec<Candidate<'_>>> = BTreeMap::new();
+    for candidate in platform.apps.keys().filter_map(|name| situation.candidate(platform, name)) {
+        tiers.entry(&candidate.environment.tier).or_default().push(candidate);
+    }
+    for (tier, candidates) in tiers {
+        let Some(environment) = platform.environments.get(tier).and_then(|item| item.get()) else { continue };
+        let apps = candidates.len();
+        let due = candidates.into_iter().filter(|candidate| candidate.expiry.is_due(situation.now));
+        let due: Vec<_> = due.map(|candidate| Due::of(candidate, situation, announced)).collect();
         let surprises = due.iter().filter(|due| !due.announced).count();
-        let refusal = over_budget(environment, surprises, apps.len());
+        let refusal = over_budget(environment, surprises, apps);
         let (going, staying): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.announced || refusal.is_none());
         if let Some(message) = refusal {
-            let apps = staying.iter().map(|due| due.app.name.clone()).collect();
+            let apps = staying.iter().map(|due| due.candidate.name.clone()).collect();
             plan.refused.push(Refused { tier: tier.clone(), apps, message });
         }
         plan.overdue.extend(overdue(environment, &going, situation.now));
@@ -100,15 +114,15 @@ pub fn due(
 /// unless the same or an earlier end was told before.
 pub fn announce(platform: &Platform, situation: &Situation<'_>, before: &Announcements) -> Announcements {
     let ending = platform.apps.keys().filter_map(|name| {
-        let (app, environment) = subject(platform, name).ok()?;
-        let expires = situation.expiry(app, environment).at;
+        let Candidate { environment, expiry, .. } = situation.candidate(platform, name)?;
+        let expires = expiry.at;
         let window = environment.ttl.remind.iter().copied().fold(environment.retire.grace, jiff::SignedDuration::max);
         if expires.duration_since(situation.now) > window {
             return None;
         }
-        let told = before.get(name).filter(|told| told.tier == app.tier && told.expires <= expires);
+        let told = before.get(name).filter(|told| told.tier == environment.tier && told.expires <= expires);
         let since = told.map_or(situation.now, |told| told.since);
-        Some((name.clone(), Announcement { tier: app.tier.clone(), expires, since }))
+        Some((name.clone(), Announcement { tier: environment.tier.clone(), expires, since }))
     });
     ending.collect()
 }
@@ -130,21 +144,6 @@ pub fn retire(platform: &Platform, name: &AppName, reason: &str) -> Result<Propo
     })
 }
 
-fn is_due<'p>(
-    app: &'p App,
-    environment: &Environment,
-    situation: &Situation<'_>,
-    announced: &Announcements,
-) -> Option<Due<'p>> {
-    let expiry = situation.expiry(app, environment);
-    let told = announced.get(&app.name).is_some_and(|told| {
-        let known = situation.now.duration_since(told.since) >= environment.retire.grace;
-        told.tier == app.tier && told.expires <= expiry.at && known
-    });
-    expiry.is_due(situation.now).then_some(Due { app, expiry, announced: told })
-}
-
-/// Why so many surprises are too many, if they are.
 fn over_budget(environment: &Environment, surprises: usize, apps: usize) -> Option<String> {
     let over = budget::check(&environment.retire, surprises, apps).err()?;
     let grace = duration_text(environment.retire.grace);
@@ -153,8 +152,8 @@ fn over_budget(environment: &Environment, surprises: usize, apps: usize) -> Opti
 
 fn overdue(environment: &Environment, going: &[Due<'_>], now: Timestamp) -> Vec<InstanceKey> {
     let waits = environment.retire.by == Changes::PullRequest;
-    let late = |due: &&Due<'_>| waits && now.duration_since(due.expiry.at) >= environment.retire.grace;
-    let key = |due: &Due<'_>| InstanceKey { app: due.app.name.clone(), tier: environment.tier.clone() };
+    let late = |due: &&Due<'_>| waits && now.duration_since(due.candidate.expiry.at) >= environment.retire.grace;
+    let key = |due: &Due<'_>| InstanceKey { app: due.candidate.name.clone(), tier: environment.tier.clone() };
     going.iter().filter(late).map(key).collect()
 }
 
@@ -164,23 +163,31 @@ fn proposal(environment: &Environment, going: &[Due<'_>]) -> Option<Proposal> {
     let (title, reason) = match going {
         [] => return None,
         [one] => (
-            format!("{}: retire from {tier}, its time is up", one.app.name),
-            format!("expired by {}", one.expiry.reason),
+            format!("{}: retire from {tier}, its time is up", one.candidate.name),
+            format!("expired by {}", one.candidate.expiry.reason),
         ),
         many => (format!("{tier}: retire {} apps, their time is up", many.len()), "expired".to_owned()),
     };
     let line = |due: &Due<'_>| {
-        format!("- {} of {}: ended {} by {}", due.app.name, due.app.owner, day(due.expiry.at), due.expiry.reason)
+        let Candidate { name, owner, expiry, .. } = &due.candidate;
+        format!("- {name} of {owner}: ended {} by {}", day(expiry.at), expiry.reason)
     };
     let lines: Vec<_> = going.iter().map(line).collect();
-    let after = "What they run and store is taken down. `dayfly restore APP` brings an app back.";
+    let after = "What they run and store is taken down. To bring an app back, revert this commit and renew the app.";
     Some(Proposal {
         action: Action::Retire,
-        apps: going.iter().map(|due| due.app.name.clone()).collect(),
+        apps: going.iter().map(|due| due.candidate.name.clone()).collect(),
         tier: tier.clone(),
         by: environment.retire.by,
         branch: format!("dayfly/retire/_expired/{tier}"),
-        edits: going.iter().flat_map(|due| removal(due.app)).collect(),
+        edits: going
+            .iter()
+            .flat_map(|due| match due.candidate.app {
+                Some(app) => removal(app),
+                // What cannot be read goes as a whole.
+                None => vec![FileEdit { path: format!("apps/{}/", due.candidate.name), content: None }],
+            })
+            .collect(),
         title,
         body: format!("{}\n\n{after}", lines.join("\n")),
         labels: vec!["retire".into()],

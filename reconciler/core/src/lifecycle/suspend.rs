@@ -2,8 +2,9 @@
 
 use super::{Action, Proposal, branch, one_line, set_fields, subject};
 use crate::diagnostic::Diagnostic;
-use crate::names::AppName;
+use crate::names::{AppName, TierName};
 use crate::platform::Platform;
+use crate::platform::environment::Changes;
 use crate::snapshot::Snapshot;
 
 /// The proposal to suspend an app, or to let it run again. Refused where it is so already.
@@ -37,5 +38,33 @@ pub fn suspend(
         ),
         labels: vec![],
         reason: reason.to_owned(),
+    })
+}
+
+/// The proposal to suspend apps whose retirement waited for a person longer than its grace. It is a commit in every tier:
+/// nothing is deleted, and `suspend` needs no approval. None where all of them rest already, or cannot be edited.
+pub fn overdue(platform: &Platform, snapshot: &Snapshot, tier: &TierName, names: &[AppName]) -> Option<Proposal> {
+    let running = |name: &&AppName| subject(platform, name).is_ok_and(|(app, _)| !app.suspend);
+    let edit = |name| set_fields(snapshot, name, &[("spec.suspend", true.into())], &["renewed", "ttl", "expires"]).ok();
+    let edits = names.iter().filter(running).filter_map(|name| Some((name.clone(), edit(name)?)));
+    let (apps, edits): (Vec<_>, Vec<_>) = edits.unzip();
+    let title = match &apps[..] {
+        [] => return None,
+        [one] => format!("{one}: suspend in {tier}, its retirement waits"),
+        many => format!("{tier}: suspend {} apps, their retirement waits", many.len()),
+    };
+    Some(Proposal {
+        action: Action::Suspend,
+        apps,
+        tier: tier.clone(),
+        by: Changes::Commit,
+        branch: format!("dayfly/suspend/_expired/{tier}"),
+        edits,
+        title,
+        body: "Their time and the grace after it are over, and nobody merged the retirement. They run no longer and have no \
+               address until they are renewed or retired; nothing is deleted."
+            .into(),
+        labels: vec![],
+        reason: "expired, and the retirement waits".into(),
     })
 }

@@ -52,9 +52,7 @@ impl World {
             let after = Some(AppFacts::read(text.as_bytes()));
             let revision = Revision::of_blob(app.as_bytes());
             let changes = vec![AppChange { app: name(app), before: None, after }];
-            let commit =
-                CommitFacts { revision, time: at(born), author: "Maya".into(), message: String::new(), changes };
-            history.push(&commit, at("2028-12-31"));
+            history.push(&CommitFacts::new(revision, at(born), changes), at("2028-12-31"));
             files.push((format!("apps/{app}/app.yaml"), text));
             files.push((format!("apps/{app}/data/x.csv"), "1".to_owned()));
         }
@@ -103,7 +101,9 @@ fn the_baseline_dates_what_is_older_and_the_longest_life_ends_renewals() {
     let world = World::new(ENVIRONMENT, &[("a", "2026-01-01", "ttl: 14d")]);
     let (app, environment) = subject(&world.platform, &name("a")).unwrap();
     let life = world.history.life(&name("a"), at("2026-11-10")).unwrap();
-    let with = |life: &Life, baseline: Option<&str>| expiry(app, environment, life, baseline.map(at), at("2026-11-10"));
+    let with = |life: &Life, baseline: Option<&str>| {
+        expiry(app.lifetime, environment, life, baseline.map(at), at("2026-11-10"))
+    };
     assert_eq!(with(&life, Some("2026-11-01")).at, at("2026-11-15"));
     let renewed = Life { start: at("2026-03-25"), ..life };
     assert_eq!(with(&renewed, None).at, at("2026-04-01"));
@@ -145,7 +145,7 @@ fn what_is_due_goes_in_one_proposal_with_all_its_files() {
         "sandbox: retire 2 apps, their time is up\n\n\
          - a of maya@example.com: ended 2026-11-08 by its ttl of 7d from 2026-11-01\n\
          - b of maya@example.com: ended 2026-11-09 by its ttl of 7d from 2026-11-02\n\n\
-         What they run and store is taken down. `dayfly restore APP` brings an app back.\n\n\
+         What they run and store is taken down. To bring an app back, revert this commit and renew the app.\n\n\
          Dayfly-Action: retire\nDayfly-App: a\nDayfly-App: b\nDayfly-Tier: sandbox\nDayfly-Reason: expired\n"
     );
     assert_eq!(trailers(&proposal.message(), "Dayfly-App").collect::<Vec<_>>(), ["a", "b"]);
@@ -264,15 +264,12 @@ fn a_renewal_beyond_the_longest_life_is_refused_in_clear_words() {
     );
     let (app, environment) = subject(&world.platform, &name("a")).unwrap();
     let life = Life { start: at("2026-11-20"), ..world.situation("2026-11-20").life(&name("a")) };
-    assert_eq!(expiry(app, environment, &life, None, at("2026-11-20")).at, at("2026-12-01"));
+    assert_eq!(expiry(app.lifetime, environment, &life, None, at("2026-11-20")).at, at("2026-12-01"));
     let mut history = world.history.clone();
     let after = AppFacts { renewed: Some("2026-11-20".into()), ..life.facts };
     let changes = vec![AppChange { app: name("a"), before: None, after: Some(after) }];
     let revision = Revision::of_blob(b"renewed");
-    history.push(
-        &CommitFacts { revision, time: at("2026-11-20"), author: String::new(), message: String::new(), changes },
-        at("2026-11-25"),
-    );
+    history.push(&CommitFacts::new(revision, at("2026-11-20"), changes), at("2026-11-25"));
     let situation = Situation { history: &history, now: at("2026-11-25"), baseline: None };
     let refusal = renew::renew(&world.platform, &world.snapshot, &situation, &name("a"), None).unwrap_err();
     assert_eq!(

@@ -64,6 +64,17 @@ pub enum Lifetime {
     Until(Timestamp),
 }
 
+impl Lifetime {
+    /// What one of the two fields says; none where both or neither stand, or where it cannot be read.
+    pub fn read(ttl: Option<&str>, expires: Option<&str>) -> Option<Self> {
+        match (ttl, expires) {
+            (Some(ttl), None) => duration(ttl, "mhdw").ok().map(Self::Ttl),
+            (None, Some(expires)) => format::moment(expires).ok().map(Self::Until),
+            _ => None,
+        }
+    }
+}
+
 /// How sensitive an app's data is.
 #[derive(
     Debug,

@@ -48,6 +48,9 @@ impl Plan {
                 };
                 context.output.line(context.output.paint(style, line));
             }
+            for object in &change.along {
+                context.output.line(context.output.paint(Style::Red, &format!("  takes along {object}")));
+            }
         }
         context.output.diagnostics(&preview.diagnostics);
         context.output.line(context.output.paint(Style::Bold, &preview.summary()));
@@ -55,7 +58,10 @@ impl Plan {
     }
 }
 
-/// 0 none, 1 changes, 2 where a cluster could not be asked; kubectl's own.
+/// 0 none, 1 changes or findings, 2 where a cluster could not be asked; kubectl's own.
 fn exit_code(preview: &Preview) -> u8 {
-    if preview.unknown.is_empty() { u8::from(!preview.changes.is_empty()) } else { 2 }
+    match preview.unknown.is_empty() && preview.failed == 0 {
+        true => u8::from(!preview.changes.is_empty() || preview.has_findings()),
+        false => 2,
+    }
 }

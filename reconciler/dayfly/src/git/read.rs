@@ -163,9 +163,19 @@ impl Repository {
         Ok((found, met))
     }
 
+    /// Whether a commit is another one, or leads to it.
+    pub fn leads_to(&self, at: Revision, tip: Revision) -> bool {
+        self.gix.merge_base(oid(at), oid(tip)).is_ok_and(|base| base.is_some_and(|base| base.detach() == oid(at)))
+    }
+
+    /// The parents of a commit, the first one first.
+    pub fn parents(&self, at: Revision) -> Result<Vec<Revision>, Error> {
+        Ok(self.commit(at)?.parent_ids().map(|id| revision(&id)).collect())
+    }
+
     /// The first parent of a commit; none of a root.
     pub fn first_parent(&self, at: Revision) -> Result<Option<Revision>, Error> {
-        Ok(self.commit(at)?.parent_ids().next().map(|id| revision(&id)))
+        Ok(self.parents(at)?.into_iter().next())
     }
 
     /// What a commit says about apps.
@@ -188,11 +198,9 @@ impl Repository {
         let author = commit.author().map(|author| format!("{} <{}>", author.name, author.email));
         let time = commit.time().ok().and_then(|time| Timestamp::from_second(time.seconds).ok());
         Ok(CommitFacts {
-            revision: at,
-            time: time.unwrap_or(Timestamp::MIN),
             author: author.unwrap_or_default(),
             message: commit.message_raw_sloppy().to_str_lossy().into_owned(),
-            changes,
+            ..CommitFacts::new(at, time.unwrap_or(Timestamp::MIN), changes)
         })
     }
 
@@ -210,15 +218,19 @@ impl Repository {
         Ok(Some(self.gix.find_blob(oid(id)).map_err(|e| self.broken(e))?.take_data()))
     }
 
+    /// The ledger branch's commit; none where the branch is absent.
+    pub fn ledger_tip(&self) -> Result<Option<Revision>, Error> {
+        let Some(mut reference) = self.gix.try_find_reference(LEDGER).map_err(|e| self.broken(e))? else {
+            return Ok(None);
+        };
+        Ok(Some(revision(&reference.peel_to_id().map_err(|e| self.broken(e))?)))
+    }
+
     /// The ledger branch.
     pub fn ledger(&self) -> Result<Ledger, Error> {
-        let Some(mut reference) = self.gix.try_find_reference(LEDGER).map_err(|e| self.broken(e))? else {
-            return Ok(Ledger::default());
-        };
-        let id = reference.peel_to_id().map_err(|e| self.broken(e))?;
-        let tree = self.gix.find_commit(id).and_then(|c| c.tree()).map_err(|e| self.broken(e))?;
+        let Some(tip) = self.ledger_tip()? else { return Ok(Ledger::default()) };
         let mut files = Recorder::default().track_location(Some(recorder::Location::Path));
-        self.record(self.gix.empty_tree().id, tree.id, &mut files)?;
+        self.record(self.gix.empty_tree().id, self.tree_of(tip)?, &mut files)?;
         let mut records = Vec::new();
         for change in files.records {
             if let recorder::Change::Addition { entry_mode, oid, path, .. } = change
@@ -229,7 +241,7 @@ impl Repository {
             }
         }
         records.sort_unstable();
-        Ok(Ledger { tip: Some(revision(&id)), records })
+        Ok(Ledger { tip: Some(tip), records })
     }
 
     fn tree_of(&self, at: Revision) -> Result<gix::ObjectId, Error> {

@@ -10,7 +10,8 @@ use dayfly_core::inventory::Scope;
 use dayfly_core::names::TierName;
 use dayfly_core::platform::environment;
 
-use super::{Pass, Reconciler};
+use super::observe::{Seen, unanswered};
+use super::{Pass, Reconciler, Waits};
 use crate::cluster::{Cluster, ClusterError, Fact};
 use crate::source::View;
 
@@ -49,7 +50,7 @@ impl Reconciler {
     }
 
     /// Reads what is left on clusters where tiers were before, and tells of those that cannot be asked.
-    pub(super) async fn look_back(&mut self, view: &View, pass: &mut Pass) {
+    pub(super) async fn look_back(&mut self, view: &View, waits: Waits, pass: &mut Pass) {
         for (place, before) in self.places_before(view) {
             match self.left.get(&place) {
                 Some(Left::Nothing) => continue,
@@ -59,7 +60,7 @@ impl Reconciler {
                 }
                 _ => {}
             }
-            match self.look_at(&place, pass).await {
+            match self.look_at(&place, waits, pass).await {
                 Ok(true) => drop(self.left.remove(&place)),
                 Ok(false) => drop(self.left.insert(place, Left::Nothing)),
                 Err(error) => {
@@ -71,13 +72,21 @@ impl Reconciler {
     }
 
     /// Whether something that has its home elsewhere is left on a cluster. One where nothing is left is let go.
-    async fn look_at(&mut self, place: &environment::Cluster, pass: &mut Pass) -> Result<bool, ClusterError> {
+    async fn look_at(
+        &mut self,
+        place: &environment::Cluster,
+        waits: Waits,
+        pass: &mut Pass,
+    ) -> Result<bool, ClusterError> {
         let cluster = self.clusters.connect(place).await?;
-        cluster.identify().await?;
-        if self.reached.contains_key(cluster.id()) {
-            return Ok(false);
+        if !self.read.contains(cluster.name()) {
+            let late = |_| unanswered(&cluster, waits.first_look);
+            let seen = tokio::time::timeout(waits.first_look, Seen::of(&cluster)).await.map_err(late)??;
+            if self.reached.contains_key(cluster.id()) {
+                return Ok(false);
+            }
+            self.take_up(&cluster, seen, pass);
         }
-        self.read_inventories(&cluster, pass).await?;
         let inventories = self.inventories.get(cluster.id());
         if inventories.is_none_or(|inventories| inventories.is_empty()) {
             self.reached.remove(cluster.id());
@@ -85,6 +94,7 @@ impl Reconciler {
             self.clusters.disconnect(&cluster);
             return Ok(false);
         }
+        self.reached.insert(cluster.id().to_owned(), cluster.clone());
         cluster.watch();
         cluster.ready().await;
         Ok(true)
@@ -98,6 +108,12 @@ impl Reconciler {
         self.left.retain(|place, _| !named.contains(place));
         let mut places: BTreeMap<environment::Cluster, Before> = BTreeMap::new();
         let homes = self.source.homes_before(&view.approvals);
+        let is_elsewhere = |tier: &TierName, place: &environment::Cluster| {
+            let now = view.platform.environments.get(tier).and_then(|item| item.get());
+            now.is_some_and(|now| now.cluster != *place)
+        };
+        let before = homes.iter().flat_map(|then| then.iter()).filter(|(tier, place)| is_elsewhere(tier, place));
+        self.moved = before.map(|(tier, _)| tier.clone()).collect();
         for (index, then) in homes.iter().enumerate() {
             for (tier, place) in then.iter().filter(|(_, place)| !named.contains(place)) {
                 let none = || Before { tiers: BTreeSet::new(), is_last: false };

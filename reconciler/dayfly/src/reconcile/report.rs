@@ -1,6 +1,6 @@
 //! What a pass tells: changes, failures, and how every app is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dayfly_core::diagnostic::Diagnostic;
@@ -18,6 +18,19 @@ use super::{Changed, Pass, Reconciler};
 use crate::cluster::{ChangeSet, ClusterError};
 use crate::source::View;
 
+/// What is known of an app besides its verdict.
+struct Known<'a> {
+    /// Where it is.
+    scope: Option<Scope>,
+    inventory: Option<&'a Inventory>,
+    /// What could not be done for it.
+    failure: Option<&'a str>,
+    /// Why something of it does not go.
+    stay: Option<&'a str>,
+    is_unfinished: bool,
+    is_over: bool,
+}
+
 impl Pass {
     /// A pass that did nothing yet.
     pub(super) fn new(view: &View, time: Timestamp) -> Self {
@@ -33,9 +46,15 @@ impl Pass {
             time,
             took: Duration::ZERO,
             next_due: None,
-            renders: 0,
+            renders: view.evaluation.renders,
             unfinished: BTreeSet::new(),
         }
+    }
+
+    /// Takes up that the tip is another one by now.
+    pub(super) fn takes_up(&mut self, view: &View) {
+        self.revision = view.tip.revision;
+        self.renders += view.evaluation.renders;
     }
 
     /// Takes up what was done for one scope.
@@ -120,46 +139,53 @@ impl Reconciler {
         for (place, notes) in &self.notes {
             pass.diagnostics.extend(notes.iter().map(|note| about(noted(note), &place.scope)));
         }
+        let failed = pass.diagnostics.iter().filter(|found| found.is_error() && found.rule.starts_with("cluster/"));
+        let failures: BTreeMap<_, _> =
+            failed.rev().filter_map(|found| Some((found.app.clone()?, found.to_string()))).collect();
+        let stays = removals.stays.iter().rev();
+        let stays: BTreeMap<_, _> = stays.filter_map(|stay| Some((stay.scope.app()?, stay.why.as_str()))).collect();
         for evaluated in view.evaluation.instances.values() {
-            if !self.only.is_empty() && !self.only.contains(&evaluated.app) {
+            let app = &evaluated.app;
+            if !self.only.is_empty() && !self.only.contains(app) {
                 continue;
             }
-            let expires = view.expiry(&self.source, &evaluated.app, now);
+            // A manifest that cannot be read says as before in which tier the app is.
+            let key = evaluated.key().or_else(|| view.last_key(&self.source, app, now));
+            let scope = key.map(Scope::Instance);
+            let expires = view.expiry(&self.source, app, now);
             pass.next_due = pass.next_due.into_iter().chain(expires.filter(|at| *at > now)).min();
-            pass.items.push(self.status_of(evaluated, view, pass, removals, expires, now));
+            let known = Known {
+                inventory: scope.as_ref().and_then(|scope| self.inventory(scope)),
+                failure: failures.get(app).map(String::as_str),
+                stay: stays.get(app).copied(),
+                is_unfinished: scope.as_ref().is_some_and(|scope| pass.unfinished.contains(scope)),
+                is_over: expires.is_some_and(|at| at <= now),
+                scope,
+            };
+            pass.items.push(self.status_of(evaluated, view, &known, expires));
         }
     }
 
-    fn status_of(
-        &self,
-        evaluated: &Evaluated,
-        view: &View,
-        pass: &Pass,
-        removals: &Removals,
-        expires: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Status {
-        let scope = evaluated.key().map(Scope::Instance);
-        let inventory = scope.as_ref().and_then(|scope| self.inventory(scope));
-        let health = scope.as_ref().and_then(|scope| self.health(scope, inventory));
+    fn status_of(&self, evaluated: &Evaluated, view: &View, known: &Known<'_>, expires: Option<Timestamp>) -> Status {
+        let health = known.scope.as_ref().and_then(|scope| self.health(scope, known.inventory));
         let app = view.platform.apps.get(&evaluated.app).and_then(|item| item.get());
-        let (phase, mut message) = self.phase(evaluated, scope.as_ref(), pass, health.as_ref());
-        if let Some(stay) = removals.stays.iter().find(|stay| stay.scope.app() == Some(&evaluated.app)) {
-            message = join(message, &stay.why);
+        let (phase, mut message) = self.phase(evaluated, known, health.as_ref());
+        if let Some(why) = known.stay {
+            message = join(message, why);
         }
-        if expires.is_some_and(|at| at <= now) {
+        if known.is_over {
             message = join(message, "its time is up; its retirement waits");
         }
         let is_suspended = app.is_some_and(|app| app.suspend);
         Status {
             app: evaluated.app.clone(),
-            tier: evaluated.tier.clone(),
+            tier: known.scope.as_ref().map(|scope| scope.tier().clone()),
             template: app.map(|app| app.template.clone()),
             phase,
             health: match health {
                 None => "Missing".into(),
                 Some(Health::Ready | Health::Waiting(_)) if is_suspended => "Suspended".into(),
-                Some(Health::Ready | Health::Waiting(_)) => self.healthy(scope.as_ref()),
+                Some(Health::Ready | Health::Waiting(_)) => self.healthy(known.scope.as_ref()),
                 Some(Health::Progressing(_) | Health::Terminating(_)) => "Progressing".into(),
                 Some(Health::Failed(_)) => "Degraded".into(),
             },
@@ -170,8 +196,8 @@ impl Reconciler {
                 .and_then(|instance| instance.host.as_ref())
                 .map(|host| format!("https://{host}")),
             monthly_cost: evaluated.cost.clone(),
-            objects: inventory.map_or(0, Inventory::len),
-            revision: inventory.and_then(|inventory| inventory.last().revision),
+            objects: known.inventory.map_or(0, Inventory::len),
+            revision: known.inventory.and_then(|inventory| inventory.last().revision),
             message,
         }
     }
@@ -186,13 +212,7 @@ impl Reconciler {
         }
     }
 
-    fn phase(
-        &self,
-        evaluated: &Evaluated,
-        scope: Option<&Scope>,
-        pass: &Pass,
-        health: Option<&Health>,
-    ) -> (Phase, String) {
+    fn phase(&self, evaluated: &Evaluated, known: &Known<'_>, health: Option<&Health>) -> (Phase, String) {
         let first = |found: &[Diagnostic]| {
             let more = match found.len() {
                 0 | 1 => String::new(),
@@ -200,32 +220,32 @@ impl Reconciler {
             };
             found.first().map(|first| format!("{first}{more}")).unwrap_or_default()
         };
+        let goes_on = match known.inventory.is_some_and(|inventory| !inventory.is_empty()) {
+            true => "; what ran before runs on",
+            false => "",
+        };
         match &evaluated.verdict {
-            Verdict::Broken(errors) => return (Phase::Stalled, first(errors)),
+            Verdict::Broken(errors) => return (Phase::Stalled, first(errors) + goes_on),
             Verdict::Denied(violations) => {
-                return (Phase::Stalled, format!("policy forbids it: {}", first(violations)));
+                return (Phase::Stalled, format!("policy forbids it: {}{goes_on}", first(violations)));
             }
             Verdict::Unapproved => {
                 return (Phase::Held, format!("is new in its tier and waits for approval; {}", approve(evaluated)));
             }
             Verdict::Admitted(_) => {}
         }
-        let unfinished = scope.is_some_and(|scope| pass.unfinished.contains(scope));
+        let scope = known.scope.as_ref();
         let notes = scope.and_then(|scope| self.notes.get(&self.home(scope)?));
         let problem = notes.and_then(|notes| notes.iter().find(|note| note.is_problem()));
-        let failure = pass
-            .diagnostics
-            .iter()
-            .find(|d| d.app.as_ref() == Some(&evaluated.app) && d.rule.starts_with("cluster/") && d.is_error());
         let away = scope.and_then(|scope| self.away.get(scope.tier()));
-        match (problem, failure, health) {
+        match (problem, known.failure, health) {
             (Some(note), _, _) => (Phase::Stalled, note.to_string()),
             (_, _, Some(Health::Failed(why))) => (Phase::Stalled, why.to_string()),
-            (_, Some(failure), _) => (Phase::Stalled, failure.to_string()),
+            (_, Some(failure), _) => (Phase::Stalled, failure.to_owned()),
             (_, _, None) if let Some(why) = away => (Phase::Stalled, why.to_string()),
             (_, _, None) => (Phase::Reconciling, "is not there yet".into()),
             (_, _, Some(Health::Progressing(why) | Health::Terminating(why))) => (Phase::Reconciling, why.to_string()),
-            _ if unfinished => (Phase::Reconciling, String::new()),
+            _ if known.is_unfinished => (Phase::Reconciling, String::new()),
             _ => match evaluated.held {
                 Some(Held::Changed | Held::New) => {
                     let waits = "a change waits for approval, and what was approved runs on";

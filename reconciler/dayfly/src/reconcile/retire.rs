@@ -1,27 +1,33 @@
 //! The pass's part in retirement: what is due is committed before anything else is planned.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
 
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::lifecycle::retire::{self, Announcements};
-use dayfly_core::lifecycle::{Clock, Proposal};
-use jiff::{SignedDuration, Timestamp};
+use dayfly_core::lifecycle::suspend;
+use dayfly_core::lifecycle::{Action, Clock, Proposal};
+use dayfly_core::names::{AppName, InstanceKey, TierName};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::rewritten::Basis;
 use super::{Pass, Proposed, Reconciler, Retired};
 use crate::error::{Error, Reason};
 use crate::proposals::{Carried, carry};
 use crate::source::View;
+use crate::steady::Steady;
 
 /// What the lifecycle remembers between passes. Without it, ends are announced anew: nothing goes sooner.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     path: Option<PathBuf>,
     stored: Stored,
+    /// What the file holds.
+    kept: Option<Stored>,
     /// When the last pass of this process was, on a clock that never jumps.
-    ticked: Option<Instant>,
+    ticked: Option<Steady>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,12 +35,15 @@ pub(super) struct Memory {
 struct Stored {
     announcements: Announcements,
     clock: Option<Clock>,
+    /// What the last pass went by.
+    basis: Option<Basis>,
 }
 
 /// What was retired, and what somebody should know of it.
 #[derive(Default)]
 pub(super) struct Retirement {
-    pub retired: Vec<Retired>,
+    pub has_committed: bool,
+    retired: Vec<Retired>,
     proposals: Vec<Proposed>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -42,21 +51,45 @@ pub(super) struct Retirement {
 impl Memory {
     /// Remembers in a file.
     pub fn at(path: PathBuf) -> Self {
-        let stored = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self { path: Some(path), stored, ticked: None }
+        let kept: Option<Stored> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Self { path: Some(path), stored: kept.clone().unwrap_or_default(), kept, ticked: None }
+    }
+
+    /// What the last pass went by.
+    pub fn basis(&self) -> Option<Basis> {
+        self.stored.basis
+    }
+
+    /// Takes note of what this pass goes by.
+    pub fn went_by(&mut self, basis: Basis) {
+        self.stored.basis = Some(basis);
     }
 
     fn tick(&mut self, now: Timestamp) {
-        let elapsed = self.ticked.map(|before| SignedDuration::try_from(before.elapsed()).unwrap_or_default());
+        let elapsed = self.ticked.map(|before| before.elapsed());
         self.stored.clock = Some(Clock::tick(self.stored.clock, now, elapsed));
-        self.ticked = Some(Instant::now());
+        self.ticked = Some(Steady::now());
     }
 
-    fn keep(&self, before: &Stored) -> Result<(), Error> {
-        let Some(path) = self.path.as_ref().filter(|_| self.stored != *before) else { return Ok(()) };
+    /// Keeps what is new. Where it cannot be kept, ends are announced anew after a restart: that is told, and stops nothing.
+    fn keep(&mut self) -> Option<Diagnostic> {
+        let path = self.path.clone().filter(|_| self.kept.as_ref() != Some(&self.stored))?;
         let new = path.with_extension("new");
         let bytes = serde_json::to_vec_pretty(&self.stored).unwrap_or_default();
-        fs::write(&new, bytes).and_then(|()| fs::rename(&new, path)).map_err(Error::file(path))
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let written =
+            fs::create_dir_all(folder).and_then(|()| fs::write(&new, bytes)).and_then(|()| fs::rename(&new, &path));
+        match written {
+            Ok(()) => self.kept = Some(self.stored.clone()),
+            Err(error) => {
+                let message = format!("cannot be written: {error}; what was announced is forgotten by a restart");
+                let found = Diagnostic::warning("retire/memory", path.display().to_string(), message);
+                return Some(
+                    found.help("make room on the disk, or let Dayfly write there; nothing goes sooner for it"),
+                );
+            }
+        }
+        None
     }
 }
 
@@ -71,14 +104,14 @@ impl Retirement {
 impl Reconciler {
     /// Commits what is due, as far as clock and budget allow; a tier that changes by pull request gets a branch.
     pub(super) fn retire_due(&mut self, view: &View, now: Timestamp) -> Result<Retirement, Error> {
-        let before = self.memory.stored.clone();
         // A stated time is not doubted.
         let clock = (!self.is_time_stated).then(|| {
             self.memory.tick(now);
             self.memory.stored.clock
         });
         let situation = view.situation(&self.source, now);
-        self.memory.stored.announcements = retire::announce(&view.platform, &situation, &before.announcements);
+        let announced = retire::announce(&view.platform, &situation, &self.memory.stored.announcements);
+        self.memory.stored.announcements = announced;
         let plan = retire::due(&view.platform, &situation, &self.memory.stored.announcements, clock.flatten().as_ref());
         let mut retirement = Retirement::default();
         retirement.diagnostics.extend(plan.refused.iter().map(|refused| refused.diagnostic()));
@@ -87,19 +120,37 @@ impl Reconciler {
                 .help("look at the machine's time; what is due waits meanwhile")
         }));
         if self.only.is_empty() {
-            self.carry_all(view, &plan.proposals, now, &mut retirement)?;
+            let suspensions = self.suspensions(view, &plan.overdue);
+            let proposals: Vec<_> = plan.proposals.iter().chain(&suspensions).collect();
+            self.carry_all(view, &proposals, now, &mut retirement)?;
         }
+        self.withdraw_routes(plan.overdue.into_iter().collect());
         // What a person only supposed is not remembered.
         if !self.is_time_stated {
-            self.memory.keep(&before)?;
+            retirement.diagnostics.extend(self.memory.keep());
         }
         Ok(retirement)
+    }
+
+    /// The proposals to suspend what waits for its retirement too long.
+    fn suspensions(&self, view: &View, overdue: &[InstanceKey]) -> Vec<Proposal> {
+        let Some(snapshot) = self.source.snapshot() else { return Vec::new() };
+        let mut tiers: BTreeMap<&TierName, Vec<AppName>> = BTreeMap::new();
+        overdue.iter().for_each(|key| tiers.entry(&key.tier).or_default().push(key.app.clone()));
+        tiers.iter().filter_map(|(tier, apps)| suspend::overdue(&view.platform, snapshot, tier, apps)).collect()
+    }
+
+    /// What waits for its retirement too long has no routes; what was renewed has them again.
+    fn withdraw_routes(&mut self, overdue: BTreeSet<InstanceKey>) {
+        let before = std::mem::replace(&mut self.overdue, overdue);
+        let changed: Vec<_> = before.symmetric_difference(&self.overdue).cloned().collect();
+        changed.iter().for_each(|key| drop(self.settled.remove(key)));
     }
 
     fn carry_all(
         &self,
         view: &View,
-        proposals: &[Proposal],
+        proposals: &[&Proposal],
         now: Timestamp,
         retirement: &mut Retirement,
     ) -> Result<(), Error> {
@@ -115,7 +166,9 @@ impl Reconciler {
                     retirement.diagnostics.push(Diagnostic { help: error.help(), ..found });
                 }
                 Ok(Carried::Committed(commit)) => {
-                    retirement.retired.extend(proposal.apps.iter().map(|app| Retired {
+                    retirement.has_committed = true;
+                    let retired = proposal.apps.iter().filter(|_| proposal.action == Action::Retire);
+                    retirement.retired.extend(retired.map(|app| Retired {
                         app: app.clone(),
                         tier: proposal.tier.clone(),
                         commit,
