@@ -267,7 +267,7 @@ async fn a_cluster_that_never_answers_slows_no_other() {
     world.leads_to("production", listener.local_addr().unwrap());
     let mut reconciler = world.reconciler();
     let pass = reconciler.watch_pass(world.now()).await.unwrap();
-    assert!(told(&pass).contains("at-production: connection: it has not answered yet"), "{}", told(&pass));
+    assert!(told(&pass).contains("at-production as local: connection: it has not answered yet"), "{}", told(&pass));
     assert_eq!(item(&pass, "quarterly-feedback").phase, Phase::Ready);
     assert_eq!(item(&pass, "go-links").phase, Phase::Stalled);
     world.edit("apps/quarterly-feedback/app.yaml", "How was your quarter?", "And this quarter?");
@@ -398,6 +398,29 @@ async fn an_inventory_changed_by_hand_stops_its_app_alone() {
     let pass = fresh.pass(world.now()).await.unwrap();
     assert_eq!((pass.is_unfinished(), told(&pass).as_str()), (false, ""));
     assert_eq!(title(&world, "survey").await, "Third");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inventory_that_is_lost_is_made_again_and_nothing_is_made_anew() {
+    let (world, mut reconciler) = two_running_apps().await;
+    let uid = async || {
+        let deployments = world.objects("apps/v1", "Deployment", "survey-sandbox").await;
+        deployments.get("survey").await.unwrap().metadata.uid
+    };
+    let before = uid().await;
+    let inventories = world.objects("v1", "ConfigMap", "dayfly-system").await;
+    for name in ["survey.sandbox", "poll.sandbox"] {
+        inventories.delete(name, &Default::default()).await.unwrap();
+    }
+    change(&world, "survey", "Second");
+    until(&world, &mut reconciler, "the end", |pass| !pass.is_unfinished()).await;
+    let pass = world.reconciler().pass(world.now()).await.unwrap();
+    assert_eq!((pass.is_unfinished(), told(&pass).as_str()), (false, ""));
+    assert_eq!((uid().await, title(&world, "survey").await.as_str()), (before, "Second"));
+    rests(&world).await;
+    world.commit(&[("apps/survey/", None)]);
+    world.reconciler().pass(world.now()).await.unwrap();
+    assert!(!world.has_namespace("survey-sandbox").await, "it is known again, and goes");
 }
 
 /// One pass of a replica, and another where somebody else was faster.

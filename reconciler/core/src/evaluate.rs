@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use crate::cost::{self, MonthlyCost};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::digest::Digest;
-use crate::names::{AppName, InstanceKey, TierName};
+use crate::names::{AppName, InstanceKey, TemplateRef, TierName};
 use crate::platform::environment::Changes;
-use crate::platform::{App, Instance, Platform};
+use crate::platform::{App, Instance, Item, Platform};
 use crate::policy::{Admitted, Decision, PolicySet};
 use crate::render::{self, Manifests};
 
@@ -142,6 +142,24 @@ struct Origin {
     conflict: Option<Diagnostic>,
 }
 
+/// All that a verdict depends on besides files: which waivers count now, and which templates are past their sunset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    waivers: Arc<BTreeSet<Digest>>,
+    ended: BTreeSet<TemplateRef>,
+}
+
+impl Moment {
+    /// The moment, as a platform sees it.
+    pub fn of(platform: &Platform, now: Timestamp) -> Self {
+        let ended = platform.templates.values().filter_map(Item::get).filter(|it| it.status.ended(now).is_some());
+        Self {
+            waivers: Arc::new(active_waivers(platform, now)),
+            ended: ended.map(|template| template.reference.clone()).collect(),
+        }
+    }
+}
+
 /// Judges platforms one after the other and remembers what it judged.
 #[derive(Default)]
 pub struct Evaluator {
@@ -153,10 +171,10 @@ impl Evaluator {
     /// Judges every instance of a platform, at a time (which only waivers and sunsets depend on).
     pub fn evaluate(&mut self, desired: &Desired<'_>, now: Timestamp) -> Evaluation {
         let policies = self.policies(desired.tip);
-        let waivers = Arc::new(active_waivers(desired.tip, now));
+        let moment = Moment::of(desired.tip, now);
         let (mut fresh, mut instances) = (Vec::new(), BTreeMap::new());
         for name in desired.tip.apps.keys() {
-            let inputs = Inputs::of(desired, name, &waivers, now);
+            let inputs = Inputs::of(desired, name, &moment);
             match self.known.get(name) {
                 Some((known, evaluated)) if *known == inputs => drop(instances.insert(name.clone(), evaluated.clone())),
                 _ => fresh.push((name, inputs)),
@@ -193,18 +211,24 @@ impl Evaluator {
 }
 
 impl Inputs {
-    fn of(desired: &Desired<'_>, name: &AppName, waivers: &Arc<BTreeSet<Digest>>, now: Timestamp) -> Self {
+    fn of(desired: &Desired<'_>, name: &AppName, moment: &Moment) -> Self {
         let app = desired.tip.apps.get(name).and_then(|item| item.get());
         let tier = app.map(|app| app.tier.clone());
-        let template = app.and_then(|app| desired.tip.templates.get(&app.template)?.get());
-        let ended = template.is_some_and(|template| template.status.ended(now).is_some());
+        let ended = app.is_some_and(|app| moment.ended.contains(&app.template));
         let environment = tier.as_ref().and_then(|tier| desired.tip.environments.get(tier)).map(|item| item.folder);
         let approved = tier.zip(desired.approved).map(|(tier, approved)| {
             let platform = approved.of(&InstanceKey { app: name.clone(), tier })?;
             Some(Origin::of(platform, name))
         });
         let policies = desired.tip.policies.folder;
-        Self { tip: Origin::of(desired.tip, name), environment, approved, policies, waivers: waivers.clone(), ended }
+        Self {
+            tip: Origin::of(desired.tip, name),
+            environment,
+            approved,
+            policies,
+            waivers: moment.waivers.clone(),
+            ended,
+        }
     }
 }
 

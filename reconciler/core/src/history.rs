@@ -11,6 +11,7 @@
 //! earlier is as old as that.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -156,8 +157,8 @@ struct Record {
     renewed: Option<Moment>,
     changed: Moment,
     revision: Revision,
-    author: String,
-    facts: AppFacts,
+    author: Arc<str>,
+    facts: Arc<AppFacts>,
     present: bool,
 }
 
@@ -174,9 +175,9 @@ pub struct Life {
     /// The commit that last changed its manifest; none if it was never committed.
     pub revision: Option<Revision>,
     /// Who made that commit.
-    pub author: String,
+    pub author: Arc<str>,
     /// Its manifest as last seen.
-    pub facts: AppFacts,
+    pub facts: Arc<AppFacts>,
     /// Whether it is there.
     pub present: bool,
 }
@@ -189,8 +190,8 @@ impl Life {
             start: now,
             changed: now,
             revision: None,
-            author: String::new(),
-            facts: AppFacts::default(),
+            author: "".into(),
+            facts: Arc::default(),
             present: true,
         }
     }
@@ -342,8 +343,8 @@ impl Record {
             renewed: None,
             changed: at,
             revision: commit.revision,
-            author: commit.author.clone(),
-            facts: facts.clone(),
+            author: commit.author.as_str().into(),
+            facts: Arc::new(facts.clone()),
             present: true,
         }
     }
@@ -357,17 +358,14 @@ impl Record {
         }
         // What a broken manifest does not say is as before, so that breaking and mending it restarts nothing.
         let before = std::mem::take(&mut self.facts);
-        let (ttl, expires) = match (&after.ttl, &after.expires) {
-            (None, None) => (before.ttl, before.expires),
-            _ => (after.ttl.clone(), after.expires.clone()),
-        };
-        self.facts = AppFacts {
-            tier: after.tier.clone().or(before.tier),
-            renewed: after.renewed.clone().or(before.renewed),
-            ttl,
-            expires,
+        let lifetime = if after.ttl.is_none() && after.expires.is_none() { &*before } else { after };
+        self.facts = Arc::new(AppFacts {
+            tier: after.tier.as_ref().or(before.tier.as_ref()).cloned(),
+            renewed: after.renewed.as_ref().or(before.renewed.as_ref()).cloned(),
+            ttl: lifetime.ttl.clone(),
+            expires: lifetime.expires.clone(),
             ..after.clone()
-        };
+        });
         self.present = true;
         self.touch(at, commit);
     }
@@ -375,7 +373,7 @@ impl Record {
     fn touch(&mut self, at: Moment, commit: &CommitFacts) {
         self.changed = at;
         self.revision = commit.revision;
-        self.author.clone_from(&commit.author);
+        self.author = commit.author.as_str().into();
     }
 }
 

@@ -101,6 +101,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The entry of an object whose creation was under way when nobody looked.
+    pub fn unfinished() -> Self {
+        Self { pending: true, ..Self::default() }
+    }
+
     /// Whether a live object is this entry's: by UID, or, while a creation is under way, by field manager and apply id.
     pub fn claims(&self, live: &Live, scope: &Scope) -> bool {
         self.uid.as_deref() == Some(&*live.uid)
@@ -199,13 +204,15 @@ impl Inventory {
         &self.last
     }
 
-    /// Adds a pending entry for everything the plan will create, so that what a crash leaves behind is known. True if
-    /// something changed and must be written before the first object is.
+    /// Adds a pending entry for everything the plan will create or take up, so that what a crash leaves behind is known.
+    /// True if something changed and must be written before the first object is.
     pub fn begin(&mut self, plan: &Plan) -> bool {
         let mut changed = false;
-        for change in plan.changes().filter(|change| change.creates()) {
-            let entry = self.entries.entry(change.key().clone()).or_default();
-            changed |= !std::mem::replace(&mut entry.pending, true);
+        for change in plan.changes().filter(|change| change.desired().is_some()) {
+            if change.creates() || !self.entries.contains_key(change.key()) {
+                let entry = self.entries.entry(change.key().clone()).or_default();
+                changed |= !std::mem::replace(&mut entry.pending, true);
+            }
         }
         changed
     }

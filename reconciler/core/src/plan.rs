@@ -135,6 +135,8 @@ impl Change {
 pub enum Held {
     /// It exists and is not ours: who has a hand in it.
     Foreign(String),
+    /// It carries our marks, and the inventory of this scope does not name it.
+    Unrecorded(String),
     /// It was ours, and another object of its name has taken its place: who has a hand in that.
     Recreated(String),
     /// Its kind could not be read from the cluster.
@@ -179,6 +181,10 @@ impl Note {
                 "delete it if nobody needs it, or give yours another name; Dayfly never takes over what others made"
                     .into()
             }
+            Held::Unrecorded(scope) => format!(
+                "restore ConfigMap/dayfly-system/{scope} as it was; or delete that ConfigMap, and Dayfly takes up again what \
+                 carries its marks"
+            ),
             Held::Unknown => "nothing to do if the cluster is only briefly away; else look at the errors above".into(),
             Held::Immutable(_) if immutable::holds_data(&self.key) => {
                 "create one of another name, move the data, then remove this one".into()
@@ -207,6 +213,9 @@ impl fmt::Display for Note {
         write!(f, "{}: ", self.key)?;
         match &self.held {
             Held::Foreign(owners) => write!(f, "exists and is not Dayfly's, it belongs to {owners}; left untouched"),
+            Held::Unrecorded(scope) => {
+                write!(f, "was made by Dayfly, and the inventory of {scope} does not name it; left untouched")
+            }
             Held::Recreated(owners) => {
                 write!(f, "was deleted and made anew by {owners}, so it is not Dayfly's any more; left untouched")
             }

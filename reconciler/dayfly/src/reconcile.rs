@@ -24,7 +24,7 @@ use dayfly_core::inventory::{Inventory, LastPass, Place, Scope};
 use dayfly_core::ledger::Verifier;
 use dayfly_core::names::{AppName, InstanceKey, TierName};
 use dayfly_core::observed::Observed;
-use dayfly_core::plan::{self, Note, Plan};
+use dayfly_core::plan::{self, Held, Note, Plan};
 use dayfly_core::platform::environment::{self, Drift};
 use dayfly_core::policy::Admitted;
 use dayfly_core::removal::{self, Facts, Found, Removals};
@@ -42,7 +42,7 @@ use crate::git::Repository;
 use crate::source::{Source, View};
 
 use moved::Left;
-use observe::Look;
+use observe::{Look, is_nothing};
 pub use pass::{Changed, Pass, Proposed, Retired};
 pub use preview::{Preview, PreviewedChange};
 use report::stay;
@@ -110,6 +110,8 @@ pub struct Reconciler {
     overdue: BTreeSet<InstanceKey>,
     /// What the last plan of each scope left alone.
     notes: BTreeMap<Place, Vec<Note>>,
+    /// How each scope was when it was last looked at. What is absent has to be looked at again.
+    health: BTreeMap<Scope, Option<Health>>,
     /// What the watches told of since the last pass.
     touched: BTreeSet<Scope>,
     /// What was found to hold everything that was acted upon, for the inventories as they are.
@@ -184,6 +186,7 @@ impl Reconciler {
             stale: BTreeSet::new(),
             overdue: BTreeSet::new(),
             notes: BTreeMap::new(),
+            health: BTreeMap::new(),
             touched: BTreeSet::new(),
             proven: None,
             memory: Memory::default(),
@@ -242,6 +245,7 @@ impl Reconciler {
         self.plan(&view, all, now, &mut pass);
         let removals = self.removals(&view, now);
         pass.diagnostics.extend(removals.stays.iter().map(stay));
+        self.health.clear();
         self.report(&view, &removals, now, &mut pass);
         // What is about an app of the list is its message.
         let listed: BTreeSet<_> = pass.items.iter().map(|item| &item.app).collect();
@@ -280,6 +284,7 @@ impl Reconciler {
         pass.diagnostics.extend(view.findings());
 
         let touched = std::mem::take(&mut self.touched);
+        touched.iter().for_each(|scope| drop(self.health.remove(scope)));
         let due = self
             .scopes(&view)
             .into_iter()
@@ -292,6 +297,7 @@ impl Reconciler {
         self.carry_out(work, &view, waits.limits, &mut pass).await;
         self.remove_shared(&view, now, &removals, waits.limits, &mut pass).await;
         pass.diagnostics.extend(removals.stays.iter().map(stay));
+        self.forget_notes(&view);
         self.report(&view, &removals, now, &mut pass);
 
         retirement.tell(&mut pass);
@@ -333,6 +339,15 @@ impl Reconciler {
         }
     }
 
+    /// What is neither wanted any more nor there has nothing to be told of, whoever removed it.
+    fn forget_notes(&mut self, view: &View) {
+        let (inventories, instances) = (&self.inventories, &view.evaluation.instances);
+        self.notes.retain(|place, _| {
+            let is_there = inventories.get(&place.cluster).is_some_and(|there| there.contains_key(&place.scope));
+            is_there || place.scope.app().is_none_or(|app| instances.contains_key(app))
+        });
+    }
+
     /// Plans these scopes; what has nothing to do is settled at once.
     fn plan(&mut self, view: &View, due: BTreeSet<Scope>, now: Timestamp, pass: &mut Pass) -> Vec<Work> {
         let mut work = Vec::new();
@@ -349,6 +364,10 @@ impl Reconciler {
             let Some(target) = self.target(view, &scope, now, pass) else { continue };
             let inventory = self.inventory(&scope).cloned().unwrap_or_else(|| Inventory::new(scope.clone()));
             let (plan, last) = (target.plan(&inventory, &cluster.observed()), target.last);
+            // Another replica may have written it meanwhile.
+            if plan.notes().iter().any(|note| matches!(note.held, Held::Unrecorded(_))) {
+                self.stale.insert(place.clone());
+            }
             match plan.notes() {
                 [] => drop(self.notes.remove(&place)),
                 notes => drop(self.notes.insert(place, notes.to_vec())),
@@ -428,12 +447,13 @@ impl Reconciler {
         let mut carried = carried.buffer_unordered(INSTANCES);
         while let Some((cluster, inventory, changes)) = carried.next().await {
             let scope = changes.scope.clone();
+            self.health.remove(&scope);
             let place = Place { cluster, scope: scope.clone() };
             let inventories = self.inventories.entry(place.cluster.clone()).or_default();
             pass.take(&changes);
             if changes.failures.iter().any(|failure| failure.key.is_none()) {
                 self.stale.insert(place.clone());
-            } else if inventory.resource_version().is_none() && inventory.is_empty() {
+            } else if is_nothing(&inventory) {
                 inventories.remove(&scope);
                 self.notes.remove(&place);
             } else {

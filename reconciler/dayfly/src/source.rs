@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::digest::Revision;
-use dayfly_core::evaluate::{Approved, Desired, Evaluation, Evaluator};
+use dayfly_core::evaluate::{Approved, Desired, Evaluation, Evaluator, Moment};
 use dayfly_core::history::{AppChange, AppFacts, History};
 use dayfly_core::ledger::{Approvals, Verifier};
 use dayfly_core::lifecycle::Situation;
@@ -33,6 +33,7 @@ pub struct Source {
     ancestors: BTreeSet<Revision>,
     tip: Option<Loaded>,
     baseline: Option<Loaded>,
+    judged: Option<Judged>,
     /// The instances that do not follow the baseline, and for each with an approval of its own that commit's platform.
     instances: BTreeMap<InstanceKey, Option<Arc<Platform>>>,
     /// Where the tiers of approved commits were.
@@ -51,6 +52,34 @@ struct Loaded {
     control: Revision,
 }
 
+/// What was judged last, and of what: the same again is not judged anew.
+struct Judged {
+    tip: Arc<Platform>,
+    baseline: Arc<Platform>,
+    moment: Moment,
+    evaluation: Arc<Evaluation>,
+}
+
+impl Judged {
+    fn is_of(&self, tip: &Arc<Platform>, baseline: &Arc<Platform>, moment: &Moment) -> bool {
+        Arc::ptr_eq(&self.tip, tip) && Arc::ptr_eq(&self.baseline, baseline) && self.moment == *moment
+    }
+}
+
+/// Whether the same instances have approvals of their own, in the very same platforms.
+fn are_same(
+    some: &BTreeMap<InstanceKey, Option<Arc<Platform>>>,
+    others: &BTreeMap<InstanceKey, Option<Arc<Platform>>>,
+) -> bool {
+    let is_same = |one: &Option<Arc<Platform>>, other: &Option<Arc<Platform>>| match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    };
+    some.len() == others.len()
+        && some.iter().zip(others).all(|((key, one), (other_key, other))| key == other_key && is_same(one, other))
+}
+
 /// What git says now.
 pub struct View {
     /// The branch and its commit.
@@ -60,7 +89,9 @@ pub struct View {
     /// The tip's platform under the approved environments and policies.
     pub platform: Arc<Platform>,
     /// Every app, judged.
-    pub evaluation: Evaluation,
+    pub evaluation: Arc<Evaluation>,
+    /// How many apps were rendered and decided for this view.
+    pub renders: usize,
     /// Whether the tip's environments, policies or gate differ from the approved ones and wait for approval.
     pub control_waits: bool,
 }
@@ -77,6 +108,7 @@ impl Source {
             ancestors: BTreeSet::new(),
             tip: None,
             baseline: None,
+            judged: None,
             instances: BTreeMap::new(),
             homes: BTreeMap::new(),
         }
@@ -164,11 +196,24 @@ impl Source {
         let control_waits =
             CONTROL.iter().any(|folder| snapshot.folder_digest(folder) != control.folder_digest(folder));
         let baseline = self.baseline(&approvals, control, &platform);
-        self.instances = self.own_approvals(&approvals, &baseline, &platform)?;
-        let approved = Approved { baseline: &baseline.platform, instances: &self.instances };
-        let evaluation = self.evaluator.evaluate(&Desired { tip: &platform, approved: Some(approved) }, now);
+        let own = self.own_approvals(&approvals, &baseline, &platform)?;
+        let moment = Moment::of(&platform, now);
+        let same = self.judged.take().filter(|known| known.is_of(&platform, &baseline.platform, &moment));
+        let same = same.filter(|_| are_same(&self.instances, &own));
+        self.instances = own;
+        let (evaluation, renders) = match same {
+            Some(known) => (known.evaluation, 0),
+            None => {
+                let approved = Approved { baseline: &baseline.platform, instances: &self.instances };
+                let judged = self.evaluator.evaluate(&Desired { tip: &platform, approved: Some(approved) }, now);
+                let renders = judged.renders;
+                (Arc::new(judged), renders)
+            }
+        };
+        let (tip_platform, baseline) = (platform.clone(), baseline.platform);
+        self.judged = Some(Judged { tip: tip_platform, baseline, moment, evaluation: evaluation.clone() });
         self.tip = Some(Loaded { snapshot, platform: platform.clone(), control: approvals.control });
-        Ok(View { tip, approvals, platform, evaluation, control_waits })
+        Ok(View { tip, approvals, platform, evaluation, renders, control_waits })
     }
 
     /// The files of the approved baseline; what they share with other files is read once.
@@ -341,7 +386,7 @@ impl View {
 
     /// The tier where an app was when its manifest could last be read.
     pub fn last_key(&self, source: &Source, app: &AppName, now: Timestamp) -> Option<InstanceKey> {
-        let tier = source.history.life(app, now)?.facts.tier?.parse().ok()?;
+        let tier = source.history.life(app, now)?.facts.tier.as_deref()?.parse().ok()?;
         Some(InstanceKey { app: app.clone(), tier })
     }
 }

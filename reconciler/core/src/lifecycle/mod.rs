@@ -162,7 +162,10 @@ impl Situation<'_> {
         };
         let environment = platform.environments.get(&tier)?.get()?;
         let expiry = expiry(lifetime, environment, &life, self.baseline, self.now);
-        let owner = app.map(|app| app.owner.clone()).or(life.facts.owner).unwrap_or_else(|| "an unknown owner".into());
+        let owner = app
+            .map(|app| app.owner.clone())
+            .or_else(|| life.facts.owner.clone())
+            .unwrap_or_else(|| "an unknown owner".into());
         Some(Candidate { name, app, environment, owner, expiry })
     }
 

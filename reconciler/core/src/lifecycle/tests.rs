@@ -266,7 +266,7 @@ fn a_renewal_beyond_the_longest_life_is_refused_in_clear_words() {
     let life = Life { start: at("2026-11-20"), ..world.situation("2026-11-20").life(&name("a")) };
     assert_eq!(expiry(app.lifetime, environment, &life, None, at("2026-11-20")).at, at("2026-12-01"));
     let mut history = world.history.clone();
-    let after = AppFacts { renewed: Some("2026-11-20".into()), ..life.facts };
+    let after = AppFacts { renewed: Some("2026-11-20".into()), ..(*life.facts).clone() };
     let changes = vec![AppChange { app: name("a"), before: None, after: Some(after) }];
     let revision = Revision::of_blob(b"renewed");
     history.push(&CommitFacts::new(revision, at("2026-11-20"), changes), at("2026-11-25"));

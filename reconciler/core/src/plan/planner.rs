@@ -89,7 +89,12 @@ impl Planner<'_> {
                 Some(_) => self.apply(Action::Create, Reason::Missing, object, None, true),
             },
             Seen::Live(live) => match entry {
-                None => self.note(key, Held::Foreign(live.owners())),
+                None if !Entry::unfinished().claims(live, self.inventory.scope()) => {
+                    self.note(key, Held::Foreign(live.owners()));
+                }
+                // No inventory at all: it was lost, or a crash came before it. What carries our marks is taken up again.
+                None if self.inventory.resource_version().is_none() => self.owned(object, &Entry::unfinished(), live),
+                None => self.note(key, Held::Unrecorded(self.inventory.scope().to_string())),
                 Some(entry) if entry.claims(live, self.inventory.scope()) => self.owned(object, entry, live),
                 Some(entry) if entry.uid.is_none() => self.note(key, Held::Foreign(live.owners())),
                 Some(_) => self.note(key, Held::Recreated(live.owners())),

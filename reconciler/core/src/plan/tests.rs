@@ -130,6 +130,27 @@ fn only_what_changed_is_updated_and_only_by_uid() {
 }
 
 #[test]
+fn what_a_lost_inventory_named_is_taken_up_again_and_a_stored_one_that_lacks_it_is_told() {
+    let mut world = World::of(&whole("1"));
+    let stored = world.inventory.clone();
+    world.inventory = Inventory::new(scope());
+    let plan = world.plan(&whole("1"));
+    assert_eq!(plan.to_string(), "4 to update");
+    assert!(plan.changes().all(|change| change.uid().is_some() && change.reason() == Reason::Unfinished));
+    assert!(world.inventory.begin(&plan), "it is written before the first object is");
+    world.apply(&plan);
+    assert_eq!((world.inventory.len(), world.plan(&whole("1")).to_string().as_str()), (4, "nothing to do"));
+
+    world.inventory = stored;
+    world.inventory.gone(whole("1")[2].key());
+    world.inventory.stored_as(Some("7".into()));
+    let plan = world.plan(&whole("1"));
+    let told = "apps/Deployment/survey/web: was made by Dayfly, and the inventory of survey.sandbox does not name it; left \
+                untouched";
+    assert_eq!((plan.is_empty(), plan.notes()[0].to_string().as_str()), (true, told));
+}
+
+#[test]
 fn an_object_that_is_not_in_the_inventory_is_foreign_and_its_owner_is_named() {
     let mut world = World::new();
     let object = config_map("a", "1");
@@ -379,6 +400,7 @@ proptest! {
     #[test]
     fn nothing_is_deleted_that_is_not_in_the_inventory(mine in desired(), others in desired(), next in desired()) {
         let mut world = World::of(&mine);
+        world.inventory.stored_as(Some("1".into()));
         let mut foreign = vec![];
         for object in &others {
             if world.inventory.get(object.key()).is_none() {

@@ -47,6 +47,7 @@ impl Reconciler {
         };
         self.settled.retain(|key, _| stays(&key.tier));
         self.settled_shared.retain(|tier, _| stays(tier));
+        self.health.retain(|scope, _| stays(scope.tier()));
     }
 
     /// Reads what is left on clusters where tiers were before, and tells of those that cannot be asked.

@@ -49,7 +49,9 @@ impl Look {
     fn at(cluster: &Cluster, failure: Option<ClusterError>) -> Self {
         let cluster = cluster.clone();
         let look = async move {
-            cluster.ready().await;
+            // One that cannot be reached says so as soon as the first call is given up.
+            let ready = async { Ok(drop(cluster.ready().await)) };
+            futures::try_join!(ready, cluster.identify())?;
             Seen::of(&cluster).await
         };
         Self { task: tokio::spawn(look), failure }
@@ -71,6 +73,11 @@ impl Look {
             Err(_) => Err(self.failure.clone().unwrap_or_else(|| unanswered(cluster, began.elapsed()))),
         }
     }
+}
+
+/// Whether an inventory is neither stored nor has anything.
+pub(super) fn is_nothing(inventory: &Inventory) -> bool {
+    inventory.resource_version().is_none() && inventory.is_empty()
 }
 
 pub(super) fn unanswered(cluster: &Cluster, waited: Duration) -> ClusterError {
@@ -111,6 +118,10 @@ impl Reconciler {
                     self.away.extend(lost.map(|(tier, _)| (tier, trouble(&error))));
                     errors.push(error);
                 }
+            }
+            // What cannot be read is told of only while that is so.
+            if !errors.is_empty() {
+                self.health.clear();
             }
             pass.diagnostics.extend(troubles(&errors));
         }
@@ -160,6 +171,7 @@ impl Reconciler {
         self.read.insert(cluster.name().to_owned());
         self.reached.insert(id, cluster.clone());
         self.proven = None;
+        self.health.clear();
     }
 
     /// Reads again what somebody else wrote. What cannot be read is not absent: nothing of it is changed or deleted.
@@ -171,8 +183,12 @@ impl Reconciler {
             let inventories = self.inventories.entry(place.cluster.clone()).or_default();
             match cluster.inventory(scope).await {
                 Ok(inventory) => {
-                    inventories.insert(scope.clone(), inventory);
+                    match is_nothing(&inventory) {
+                        true => inventories.remove(scope),
+                        false => inventories.insert(scope.clone(), inventory),
+                    };
                     self.stale.remove(&place);
+                    self.health.remove(scope);
                     self.proven = None;
                 }
                 Err(error) => {

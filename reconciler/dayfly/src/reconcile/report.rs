@@ -7,6 +7,7 @@ use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::evaluate::{Evaluated, Held, Verdict};
 use dayfly_core::health::Health;
 use dayfly_core::inventory::{Inventory, InventoryError, Scope};
+use dayfly_core::names::AppName;
 use dayfly_core::object::ObjectKey;
 use dayfly_core::observed::Seen;
 use dayfly_core::plan::{self, Action, Note};
@@ -29,6 +30,7 @@ struct Known<'a> {
     stay: Option<&'a str>,
     is_unfinished: bool,
     is_over: bool,
+    health: Option<&'a Health>,
 }
 
 impl Pass {
@@ -46,7 +48,7 @@ impl Pass {
             time,
             took: Duration::ZERO,
             next_due: None,
-            renders: view.evaluation.renders,
+            renders: view.renders,
             unfinished: BTreeSet::new(),
         }
     }
@@ -54,7 +56,7 @@ impl Pass {
     /// Takes up that the tip is another one by now.
     pub(super) fn takes_up(&mut self, view: &View) {
         self.revision = view.tip.revision;
-        self.renders += view.evaluation.renders;
+        self.renders += view.renders;
     }
 
     /// Takes up what was done for one scope.
@@ -135,7 +137,7 @@ pub(super) fn about(diagnostic: Diagnostic, scope: &Scope) -> Diagnostic {
 
 impl Reconciler {
     /// How every app is now: what git wants of it, what the cluster says, and what a person should know.
-    pub(super) fn report(&self, view: &View, removals: &Removals, now: Timestamp, pass: &mut Pass) {
+    pub(super) fn report(&mut self, view: &View, removals: &Removals, now: Timestamp, pass: &mut Pass) {
         for (place, notes) in &self.notes {
             pass.diagnostics.extend(notes.iter().map(|note| about(noted(note), &place.scope)));
         }
@@ -154,22 +156,27 @@ impl Reconciler {
             let scope = key.map(Scope::Instance);
             let expires = view.expiry(&self.source, app, now);
             pass.next_due = pass.next_due.into_iter().chain(expires.filter(|at| *at > now)).min();
+            let health = scope.as_ref().and_then(|scope| self.known_health(scope));
             let known = Known {
                 inventory: scope.as_ref().and_then(|scope| self.inventory(scope)),
                 failure: failures.get(app).map(String::as_str),
                 stay: stays.get(app).copied(),
                 is_unfinished: scope.as_ref().is_some_and(|scope| pass.unfinished.contains(scope)),
                 is_over: expires.is_some_and(|at| at <= now),
+                health: health.as_ref(),
                 scope,
             };
             pass.items.push(self.status_of(evaluated, view, &known, expires));
         }
+        if self.health.len() > view.evaluation.instances.len() {
+            let is_there = |app: &AppName| view.evaluation.instances.contains_key(app);
+            self.health.retain(|scope, _| scope.app().is_some_and(is_there));
+        }
     }
 
     fn status_of(&self, evaluated: &Evaluated, view: &View, known: &Known<'_>, expires: Option<Timestamp>) -> Status {
-        let health = known.scope.as_ref().and_then(|scope| self.health(scope, known.inventory));
         let app = view.platform.apps.get(&evaluated.app).and_then(|item| item.get());
-        let (phase, mut message) = self.phase(evaluated, known, health.as_ref());
+        let (phase, mut message) = self.phase(evaluated, known);
         if let Some(why) = known.stay {
             message = join(message, why);
         }
@@ -182,7 +189,7 @@ impl Reconciler {
             tier: known.scope.as_ref().map(|scope| scope.tier().clone()),
             template: app.map(|app| app.template.clone()),
             phase,
-            health: match health {
+            health: match known.health {
                 None => "Missing".into(),
                 Some(Health::Ready | Health::Waiting(_)) if is_suspended => "Suspended".into(),
                 Some(Health::Ready | Health::Waiting(_)) => self.healthy(known.scope.as_ref()),
@@ -212,7 +219,7 @@ impl Reconciler {
         }
     }
 
-    fn phase(&self, evaluated: &Evaluated, known: &Known<'_>, health: Option<&Health>) -> (Phase, String) {
+    fn phase(&self, evaluated: &Evaluated, known: &Known<'_>) -> (Phase, String) {
         let first = |found: &[Diagnostic]| {
             let more = match found.len() {
                 0 | 1 => String::new(),
@@ -238,7 +245,7 @@ impl Reconciler {
         let notes = scope.and_then(|scope| self.notes.get(&self.home(scope)?));
         let problem = notes.and_then(|notes| notes.iter().find(|note| note.is_problem()));
         let away = scope.and_then(|scope| self.away.get(scope.tier()));
-        match (problem, known.failure, health) {
+        match (problem, known.failure, known.health) {
             (Some(note), _, _) => (Phase::Stalled, note.to_string()),
             (_, _, Some(Health::Failed(why))) => (Phase::Stalled, why.to_string()),
             (_, Some(failure), _) => (Phase::Stalled, failure.to_owned()),
@@ -254,6 +261,16 @@ impl Reconciler {
                 None => (Phase::Ready, String::new()),
             },
         }
+    }
+
+    /// The same, looked up again only where something of the scope may have changed.
+    fn known_health(&mut self, scope: &Scope) -> Option<Health> {
+        if let Some(known) = self.health.get(scope) {
+            return known.clone();
+        }
+        let health = self.health(scope, self.inventory(scope));
+        self.health.insert(scope.clone(), health.clone());
+        health
     }
 
     /// The worst of what its objects say; none where it has no object.
