@@ -50,7 +50,10 @@ impl Look {
         let cluster = cluster.clone();
         let look = async move {
             // One that cannot be reached says so as soon as the first call is given up.
-            let ready = async { Ok(drop(cluster.ready().await)) };
+            let ready = async {
+                cluster.ready().await;
+                Ok(())
+            };
             futures::try_join!(ready, cluster.identify())?;
             Seen::of(&cluster).await
         };
