@@ -207,7 +207,8 @@ impl Distiller {
             (Some("string"), Some("byte")) => json!("bytes"),
             (Some("string"), Some("date-time")) => json!("time"),
             (_, Some("int-or-string")) => json!("intOrString"),
-            (Some(scalar @ ("string" | "integer" | "number" | "boolean")), _) => json!(scalar),
+            (Some("integer"), Some(width @ ("int32" | "int64"))) => json!(width),
+            (Some(scalar @ ("string" | "number" | "boolean")), _) => json!(scalar),
             (Some("array"), _) => {
                 let mut list = Map::from_iter([("list".to_owned(), self.expression(&property["items"]))]);
                 match property["x-kubernetes-list-type"].as_str() {

@@ -148,7 +148,8 @@ impl Writer {
     fn shape(&mut self, id: TypeId) -> Value {
         match self.schema.get(id) {
             Shape::String | Shape::Quantity => json!({"type": "string"}),
-            Shape::Integer => json!({"type": "integer"}),
+            Shape::Int32 => json!({"type": "integer", "format": "int32"}),
+            Shape::Int64 => json!({"type": "integer", "format": "int64"}),
             Shape::Number => json!({"type": "number"}),
             Shape::Boolean => json!({"type": "boolean"}),
             Shape::IntOrString => {

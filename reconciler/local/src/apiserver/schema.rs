@@ -14,7 +14,7 @@
 //! A field is a type expression, or `{"type": expression}` with any of `default`, `enum`, `omit` (the zero value is
 //! left out when an object is written), `nullable` (an absent value is written as null), `strategy` (the patch strategies) and `key` (the patch merge key).
 //! A type expression is one of
-//! `"string" "integer" "number" "boolean" "intOrString" "quantity" "bytes" "time" "microTime" "any"`,
+//! `"string" "int32" "int64" "number" "boolean" "intOrString" "quantity" "bytes" "time" "microTime" "any"`,
 //! `"#name"` for a named type, `{"ref": "#name", "atomic": true}` for a named type owned as a whole here (or not),
 //! `{"list": item}` with `"set": true` or `"keys": [...]` unless atomic, or `{"map": value}` with `"atomic": true`
 //! unless each entry has its own owner. A list key's default is the default of the item's field.
@@ -87,8 +87,10 @@ pub struct Subresource {
 pub enum Shape {
     /// A string.
     String,
-    /// A whole number.
-    Integer,
+    /// A whole number of 32 bits.
+    Int32,
+    /// A whole number of 64 bits.
+    Int64,
     /// A number.
     Number,
     /// True or false.

@@ -85,9 +85,10 @@ enum RawType {
     },
 }
 
-const SCALARS: [(&str, Shape); 10] = [
+const SCALARS: [(&str, Shape); 11] = [
     ("string", Shape::String),
-    ("integer", Shape::Integer),
+    ("int32", Shape::Int32),
+    ("int64", Shape::Int64),
     ("number", Shape::Number),
     ("boolean", Shape::Boolean),
     ("intOrString", Shape::IntOrString),

@@ -68,7 +68,7 @@ fn mismatch(shape: &Shape, value: &Value) -> Option<&'static str> {
     match shape {
         _ if value.is_null() => None,
         Shape::String | Shape::Bytes if !value.is_string() => Some("string"),
-        Shape::Integer | Shape::Number if !value.is_number() => Some("numeric (int or float)"),
+        Shape::Int32 | Shape::Int64 | Shape::Number if !value.is_number() => Some("numeric (int or float)"),
         Shape::Boolean if !value.is_boolean() => Some("boolean"),
         Shape::IntOrString | Shape::Quantity | Shape::Time | Shape::MicroTime if !scalar => Some("any scalar"),
         Shape::Struct(_) | Shape::Map { .. } if !value.is_object() => Some("map"),

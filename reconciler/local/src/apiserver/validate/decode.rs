@@ -59,9 +59,13 @@ fn decode_below(schema: &Schema, id: TypeId, value: &Value, place: &mut Place) -
         (Shape::String, Value::String(_)) | (Shape::Boolean, Value::Bool(_)) | (Shape::Number, Value::Number(_)) => {
             Ok(())
         }
-        (Shape::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => Ok(()),
+        (Shape::Int64, Value::Number(number)) if number.is_i64() => Ok(()),
         (Shape::IntOrString, Value::String(_)) => Ok(()),
-        (Shape::IntOrString, Value::Number(number)) if number.is_i64() => Ok(()),
+        (Shape::Int32 | Shape::IntOrString, Value::Number(number))
+            if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) =>
+        {
+            Ok(())
+        }
         (Shape::Quantity, _) => {
             let text = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_owned());
             text.parse::<Quantity>().map(|_| ()).map_err(|e| e.to_string())
@@ -101,7 +105,9 @@ fn mistyped(schema: &Schema, id: TypeId, value: &Value, place: &Place) -> String
     let found = match value {
         Value::Null => "null".to_owned(),
         Value::Bool(_) => "bool".to_owned(),
-        Value::Number(number) if matches!(schema.get(id), Shape::Integer) => format!("number {number}"),
+        Value::Number(number) if matches!(schema.get(id), Shape::Int32 | Shape::Int64 | Shape::IntOrString) => {
+            format!("number {number}")
+        }
         Value::Number(_) => "number".to_owned(),
         Value::String(_) => "string".to_owned(),
         Value::Array(_) => "array".to_owned(),
@@ -119,7 +125,8 @@ fn mistyped(schema: &Schema, id: TypeId, value: &Value, place: &Place) -> String
 fn go_type(schema: &Schema, id: TypeId) -> String {
     match schema.get(id) {
         Shape::String | Shape::Quantity => "string".to_owned(),
-        Shape::Integer | Shape::IntOrString => "int32".to_owned(),
+        Shape::Int32 | Shape::IntOrString => "int32".to_owned(),
+        Shape::Int64 => "int64".to_owned(),
         Shape::Number => "float64".to_owned(),
         Shape::Boolean => "bool".to_owned(),
         Shape::Bytes => "[]uint8".to_owned(),
@@ -170,6 +177,16 @@ mod tests {
                 "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
             ),
             (
+                deployment,
+                json!({"spec": {"replicas": 5_000_000_000_i64}}),
+                "json: cannot unmarshal number 5000000000 into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+            (
+                deployment,
+                json!({"metadata": {"generation": u64::MAX}}),
+                "json: cannot unmarshal number 18446744073709551615 into Go struct field ObjectMeta.metadata.generation of type int64",
+            ),
+            (
                 ("", "v1", "ConfigMap"),
                 json!({"data": {"a": 1}}),
                 "json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
@@ -190,8 +207,7 @@ mod tests {
             assert_eq!(decode(schema, id, &object), Err(message.to_owned()));
         }
         let (schema, id) = kind(("", "v1", "Pod"));
-        let fine =
-            json!({"spec": {"containers": [{"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "args": null}]}});
+        let fine = json!({"spec": {"activeDeadlineSeconds": 5_000_000_000_i64, "containers": [{"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "args": null}]}});
         assert_eq!(decode(schema, id, &fine), Ok(()));
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn check_fields(
         let value = fields.get(required).unwrap_or(&Value::Null);
         let missing = match schema.get(field.type_id) {
             Shape::String | Shape::List(_) => is_zero(value),
-            Shape::Integer | Shape::Number | Shape::Boolean => false,
+            Shape::Int32 | Shape::Int64 | Shape::Number | Shape::Boolean => false,
             _ => value.is_null(),
         };
         if missing && !MAY_BE_EMPTY.contains(&(name, required.as_str())) {
