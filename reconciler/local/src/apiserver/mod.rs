@@ -12,7 +12,8 @@
 //! - A list is always whole: `limit` is ignored. Lists and watches are always of the latest state.
 //! - A deleted object is gone at once: no grace period.
 //! - Cluster IPs and node ports that a client chooses are taken as they are.
-//! - Pods are simulated: no logs, exec, eviction or service account tokens; no Endpoints or EndpointSlices.
+//! - Pods are simulated, at most 500 of a workload: no logs, exec, eviction or service account tokens; no Endpoints or
+//!   EndpointSlices.
 //! - JSON bodies with two equal keys are read with the last one. Protobuf bodies are read for Namespaces and access
 //!   reviews only, because kubectl insists; all others are refused with advice.
 //! - No CustomResourceDefinitions, and no `autoscaling/v1` HorizontalPodAutoscalers: they are unknown paths.

@@ -1,5 +1,6 @@
 //! Label and field selectors, as queries of the API carry them.
 
+use super::object;
 use serde_json::{Map, Value};
 
 /// A label selector: all its requirements must hold.
@@ -53,6 +54,47 @@ impl LabelSelector {
             }
         })
     }
+}
+
+/// Whether a label selector, as objects have it, selects the labels.
+pub fn selects(selector: &Map<String, Value>, labels: &Map<String, Value>) -> bool {
+    let by_labels = matched(selector).all(|(name, value)| labels.get(name) == Some(value));
+    let by_expressions = expressions(selector).all(|expression| {
+        let label = labels.get(object::text(expression, &["key"]));
+        let listed = label.is_some_and(|label| object::list(expression, &["values"]).any(|value| value == label));
+        match object::text(expression, &["operator"]) {
+            "In" => listed,
+            "NotIn" => !listed,
+            "Exists" => label.is_some(),
+            _ => label.is_none(),
+        }
+    });
+    by_labels && by_expressions
+}
+
+/// A label selector, as objects have it, as the text that queries carry.
+pub fn written(selector: &Map<String, Value>) -> String {
+    let by_labels = matched(selector).map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
+    let by_expressions = expressions(selector).map(|expression| {
+        let key = object::text(expression, &["key"]);
+        let mut values: Vec<&str> = object::list(expression, &["values"]).filter_map(Value::as_str).collect();
+        values.sort_unstable();
+        match object::text(expression, &["operator"]) {
+            "In" => format!("{key} in ({})", values.join(",")),
+            "NotIn" => format!("{key} notin ({})", values.join(",")),
+            "Exists" => key.to_owned(),
+            _ => format!("!{key}"),
+        }
+    });
+    by_labels.chain(by_expressions).collect::<Vec<_>>().join(",")
+}
+
+fn matched(selector: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten()
+}
+
+fn expressions(selector: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten()
 }
 
 fn split_outside_brackets(text: &str) -> Vec<&str> {

@@ -95,3 +95,83 @@ async fn services_get_addresses_that_stay() {
     let node = stack.patch(&format!("{all}/a"), MERGE, &json!({"spec": {"type": "NodePort"}})).await.ok();
     assert!(node["spec"]["ports"][0]["nodePort"].as_u64().unwrap() >= 30_000);
 }
+
+#[tokio::test]
+async fn a_number_that_the_field_cannot_hold_is_refused() {
+    let stack = Stack::new().await;
+    let mut object = deployment("web", 1);
+    object["spec"]["replicas"] = 5_000_000_000_i64.into();
+    let refused = stack.post(DEPLOYMENTS, &object).await;
+    assert_eq!(refused.code, 400);
+    assert!(refused.message().ends_with(
+        "cannot unmarshal number 5000000000 into Go struct field DeploymentSpec.spec.replicas of type int32"
+    ));
+}
+
+#[tokio::test]
+async fn of_many_replicas_some_have_pods_and_all_are_counted() {
+    let stack = Stack::new().await;
+    stack.post(DEPLOYMENTS, &deployment("web", i32::MAX as u32)).await.ok();
+    stack.until(&format!("{DEPLOYMENTS}/web"), |reply| available(reply, i32::MAX as u32)).await;
+    assert_eq!(stack.get(PODS).await.ok()["items"].as_array().unwrap().len(), 500);
+}
+
+#[tokio::test]
+async fn a_deployment_takes_over_the_set_that_an_orphaning_one_left() {
+    let stack = Stack::new().await;
+    let path = format!("{DEPLOYMENTS}/web");
+    stack.post(DEPLOYMENTS, &deployment("web", 2)).await.ok();
+    stack.until(&path, |reply| available(reply, 2)).await;
+    stack.delete(&format!("{path}?propagationPolicy=Orphan")).await.ok();
+    stack.until_gone(&path).await;
+    let created = stack.post(DEPLOYMENTS, &deployment("web", 3)).await.ok();
+    stack.until(&path, |reply| available(reply, 3)).await;
+    let sets = stack.get("/apis/apps/v1/namespaces/default/replicasets").await.ok();
+    assert_eq!(sets["items"].as_array().unwrap().len(), 1);
+    assert_eq!(sets["items"][0]["metadata"]["ownerReferences"][0]["uid"], created["metadata"]["uid"]);
+}
+
+#[tokio::test]
+async fn a_workload_that_is_made_again_at_once_becomes_ready() {
+    let stack = Stack::new().await;
+    let set = "/apis/apps/v1/namespaces/default/statefulsets";
+    let stateful = json!({"metadata": {"name": "db"}, "spec": {"serviceName": "db",
+        "selector": {"matchLabels": {"app": "x"}}, "template": deployment("x", 1)["spec"]["template"]}});
+    for (all, name, object) in [(DEPLOYMENTS, "web", deployment("web", 1)), (set, "db", stateful)] {
+        let path = format!("{all}/{name}");
+        for _ in 0..20 {
+            stack.post(all, &object).await.ok();
+            stack.delete(&path).await.ok();
+            stack.post(all, &object).await.ok();
+            stack.until(&path, |reply| reply.json()["status"]["availableReplicas"] == 1).await;
+            stack.delete(&path).await.ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_paused_deployment_only_scales_and_old_sets_are_forgotten() {
+    let stack = Stack::new().await;
+    let path = format!("{DEPLOYMENTS}/web");
+    let sets = "/apis/apps/v1/namespaces/default/replicasets";
+    let image = |n: u32| {
+        let containers = json!([{"name": "main", "image": format!("registry.example.com/main:{n}")}]);
+        json!({"spec": {"template": {"spec": {"containers": containers}}}})
+    };
+    let mut object = deployment("web", 1);
+    object["spec"]["revisionHistoryLimit"] = 1.into();
+    stack.post(DEPLOYMENTS, &object).await.ok();
+    for n in 1..5 {
+        stack.patch(&path, MERGE, &image(n)).await.ok();
+        stack.until(&path, |reply| available(reply, 1)).await;
+    }
+    stack.until(sets, |reply| reply.json()["items"].as_array().unwrap().len() == 2).await;
+    stack.patch(&path, MERGE, &json!({"spec": {"paused": true, "replicas": 2}})).await.ok();
+    stack.patch(&path, MERGE, &image(9)).await.ok();
+    let scaled = stack.until(&path, |reply| reply.json()["status"]["readyReplicas"] == 2).await.json();
+    assert_eq!(scaled["status"]["conditions"][1]["reason"], "DeploymentPaused");
+    assert!(!stack.get(sets).await.text.contains("main:9"));
+    stack.patch(&path, MERGE, &json!({"spec": {"paused": null}})).await.ok();
+    stack.until(&path, |reply| available(reply, 2) && reply.json()["status"]["updatedReplicas"] == 2).await;
+    assert!(stack.get(sets).await.text.contains("main:9"));
+}

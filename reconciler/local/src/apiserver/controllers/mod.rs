@@ -3,8 +3,10 @@
 //! One task works off a queue of keys, each looked at as it is by then. An object's event puts itself and those that
 //! depend on it in the queue; a restart puts everything there is in it, so nothing begun is left half done.
 
+mod adopt;
 mod claims;
 mod collect;
+mod deployments;
 mod pods;
 mod workloads;
 
@@ -18,7 +20,7 @@ use super::Server;
 use super::admission::BUILTIN_NAMESPACES;
 use super::object;
 use super::route::{Kind, Place};
-use super::store::{Change, Entry, Event, Key};
+use super::store::{Change, Entry, Event, Key, Refused};
 use super::write::{replace_or_remove, writer};
 
 /// An object with this annotation does not become ready; its value is the reason.
@@ -109,6 +111,9 @@ impl Queue {
             for dependent in server.store.dependents(&entry.uid) {
                 self.push(Work::Owned(dependent));
             }
+            if let Some(waiting) = adopt::waiting(&entry.key).filter(|_| self.simulate) {
+                self.push(Work::Simulate(waiting));
+            }
             let namespace = Key::new(&"namespaces".into(), "", &entry.key.namespace);
             if !entry.key.namespace.is_empty() {
                 if server.store.get(&namespace).is_some_and(|n| n.deleting) {
@@ -159,7 +164,7 @@ fn simulate(server: &Server, key: &Key) {
     let live = entry.value();
     match &*key.kind {
         "namespaces" => ensure_service_account(server, &key.name),
-        "deployments.apps" => workloads::deployment(server, &entry, &live),
+        "deployments.apps" => deployments::deployment(server, &entry, &live),
         "replicasets.apps" => workloads::replica_set(server, &entry, &live),
         "statefulsets.apps" => workloads::stateful_set(server, &entry, &live),
         "daemonsets.apps" => workloads::daemon_set(server, &entry, &live),
@@ -178,18 +183,19 @@ fn ensure_namespace(server: &Server, name: &str) {
             "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
         });
-        create(server, kind, value);
+        let _ = create(server, kind, value); // it is there: all the better
     }
 }
 
 fn ensure_service_account(server: &Server, namespace: &str) {
     if let Some(kind) = server.kinds.by_key("serviceaccounts") {
-        create(server, kind, json!({"metadata": {"name": "default", "namespace": namespace}}));
+        let account = json!({"metadata": {"name": "default", "namespace": namespace}});
+        let _ = create(server, kind, account); // it is there: all the better
     }
 }
 
-/// Creates an object unless it is there, with the server's metadata.
-fn create(server: &Server, kind: &Arc<Kind>, mut value: Value) {
+/// Creates an object with the server's metadata.
+fn create(server: &Server, kind: &Arc<Kind>, mut value: Value) -> Result<Arc<Entry>, Refused> {
     if let Some(fields) = value.as_object_mut() {
         fields.insert("apiVersion".to_owned(), kind.api_version().into());
         fields.insert("kind".to_owned(), kind.resource.kind.as_str().into());
@@ -197,7 +203,7 @@ fn create(server: &Server, kind: &Arc<Kind>, mut value: Value) {
     object::set_metadata(&mut value, "uid", object::new_uid().into());
     object::set_metadata(&mut value, "creationTimestamp", object::now().into());
     let key = Key::new(&kind.key, object::namespace(&value), object::name(&value));
-    let _ = server.store.create(&key, value); // it is there: all the better
+    server.store.create(&key, value)
 }
 
 /// Writes an object's status if it changed. One that meanwhile became another version comes back in the queue.

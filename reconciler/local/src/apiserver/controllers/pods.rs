@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::Server;
 use super::super::object::{self, at};
 use super::super::store::Entry;
-use super::{create, failure, owner_reference, set_status};
+use super::{adopt, failure, owner_reference, set_status};
 
 /// What becomes of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) fn create_from(server: &Server, owner: &Value, name: &str, labels: Ma
     if let Some(pod) = pod.as_object_mut() {
         pod.insert("status".to_owned(), status);
     }
-    create(server, kind, pod);
+    adopt::create(server, kind, pod, owner);
 }
 
 /// Gives a pod its fate's status, if it has another.

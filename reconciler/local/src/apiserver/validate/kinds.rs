@@ -4,6 +4,7 @@ use super::{Report, below};
 use crate::apiserver::canonical::is_zero;
 use crate::apiserver::names;
 use crate::apiserver::quantity::Quantity;
+use crate::apiserver::select::selects;
 use serde_json::{Map, Value, json};
 
 pub(super) type Fields = Map<String, Value>;
@@ -88,23 +89,6 @@ pub(super) fn label_selector(fields: &Fields, path: &str, report: &mut Report) {
             other => report.invalid(field("operator"), &json!(other), "not a valid selector operator"),
         }
     }
-}
-
-/// Whether a label selector, as objects have it, selects the labels.
-fn selects(selector: &Fields, labels: &Fields) -> bool {
-    let by_labels =
-        object(selector, "matchLabels").into_iter().flatten().all(|(name, value)| labels.get(name) == Some(value));
-    let by_expressions = items(selector, "matchExpressions").iter().filter_map(Value::as_object).all(|expression| {
-        let label = labels.get(text(expression, "key"));
-        let listed = label.is_some_and(|label| items(expression, "values").contains(label));
-        match text(expression, "operator") {
-            "In" => listed,
-            "NotIn" => !listed,
-            "Exists" => label.is_some(),
-            _ => label.is_none(),
-        }
-    });
-    by_labels && by_expressions
 }
 
 /// What Deployments, ReplicaSets, StatefulSets and DaemonSets have in common.
