@@ -116,13 +116,17 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
     let Ok(Query(pairs)) = Query::try_from_uri(&parts.uri) else {
         return Ok(response(Err(ApiError::bad_request("the query of the URL is not readable"))));
     };
+    let target = route::target(&server.kinds, parts.uri.path());
+    if matches!(&target, Some(Target::Page(segments)) if *segments == ["openapi", "v2"]) {
+        return Ok(response(Ok(pages::openapi_v2())));
+    }
     let accept = parts.headers.get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let accept = match Accept::parse(accept) {
         Ok(accept) => accept,
         Err(error) => return Ok(response(Err(error))),
     };
     let text = |name| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-    match route::target(&server.kinds, parts.uri.path()) {
+    match target {
         None => Ok(response(Err(ApiError::unknown_path()))),
         Some(Target::Page(segments)) => Ok(response(pages::page(&server, &parts.method, &segments, accept, &body))),
         Some(Target::Objects(place)) => {

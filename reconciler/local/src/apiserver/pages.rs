@@ -58,6 +58,12 @@ pub(super) fn page(
     }
 }
 
+/// The older form of the schemas, which says nothing. kubectl falls back to it for a `kind: List`, insists on protobuf of
+/// just this name, and then has no objections.
+pub(super) fn openapi_v2() -> Answer {
+    Answer { media: "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", ..Answer::bytes(200, "") }
+}
+
 fn faults(server: &Server, method: &Method, body: &Bytes) -> Result<Answer, ApiError> {
     match *method {
         Method::GET => {}

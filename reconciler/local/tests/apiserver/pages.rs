@@ -56,6 +56,15 @@ async fn openapi_knows_how_lists_are_merged() {
 }
 
 #[tokio::test]
+async fn kubectl_gets_the_older_schemas_that_it_falls_back_to() {
+    let stack = Stack::new().await;
+    let accept = "Accept: application/com.github.proto-openapi.spec.v2@v1.0+protobuf\r\n";
+    let reply = stack.try_send("GET", "/openapi/v2", accept, "").await.unwrap();
+    assert_eq!((reply.code, reply.text.as_str()), (200, ""));
+    assert!(reply.head.contains("application/com.github.proto-openapi.spec.v2.v1.0+protobuf"), "{}", reply.head);
+}
+
+#[tokio::test]
 async fn a_table_has_columns_for_people() {
     let stack = Stack::new().await;
     stack.post(MAPS, &map("a")).await.ok();
