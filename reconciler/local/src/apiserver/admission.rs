@@ -11,7 +11,7 @@ use super::read::subject_of;
 use super::route::{Kind, Place};
 use super::rules;
 use super::status::{ApiError, Cause, Subject};
-use super::store::{Key, Store};
+use super::store::Refused;
 
 pub(super) use super::rules::broken_rules;
 
@@ -98,7 +98,7 @@ fn fill_namespace(place: &Place, value: &mut Value) -> Result<(), ApiError> {
 
 /// Admits a new object: its namespace takes it, and the server's fields are set. Returns warnings for the client.
 pub(super) fn admit_new(server: &Server, place: &Place, value: &mut Value) -> Result<Vec<String>, ApiError> {
-    namespace_takes(&server.store, place)?;
+    server.store.takes(&place.namespace).map_err(|why| refused(place, &why))?;
     if !object::resource_version(value).is_empty() {
         return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
     }
@@ -123,28 +123,32 @@ pub(super) fn admit_new(server: &Server, place: &Place, value: &mut Value) -> Re
     Ok(stored.then(warning).into_iter().collect())
 }
 
-/// Refuses objects in namespaces that are not there or going away.
-pub(super) fn namespace_takes(store: &Store, place: &Place) -> Result<(), ApiError> {
-    if !place.kind.resource.namespaced {
-        return Ok(());
-    }
-    let namespace = &place.namespace;
-    match store.get(&Key::new(&"namespaces".into(), "", namespace)) {
-        None => Err(ApiError::not_found(Subject { group: "", resource: "namespaces", name: namespace })),
-        Some(entry) if entry.deleting => {
-            let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
-            let mut error = ApiError::forbidden(subject_of(place), &why);
-            let cause = json!([{
-                "reason": "NamespaceTerminating", "field": "metadata.namespace",
-                "message": format!("namespace {namespace} is being terminated"),
-            }]);
-            if let Some(details) = error.details.as_mut().and_then(Value::as_object_mut) {
-                details.insert("causes".to_owned(), cause);
-            }
-            Err(error)
+/// What the client is told when the store refuses a write.
+pub(super) fn refused(place: &Place, refused: &Refused) -> ApiError {
+    match refused {
+        Refused::Exists => ApiError::already_exists(subject_of(place)),
+        Refused::Missing => ApiError::not_found(subject_of(place)),
+        Refused::Stale => ApiError::modified(subject_of(place)),
+        Refused::TooDeep => ApiError::bad_request("the object is nested too deeply for this server to read it back"),
+        Refused::NoNamespace => {
+            ApiError::not_found(Subject { group: "", resource: "namespaces", name: &place.namespace })
         }
-        Some(_) => Ok(()),
+        Refused::Terminating => terminating(place),
     }
+}
+
+fn terminating(place: &Place) -> ApiError {
+    let namespace = &place.namespace;
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let mut error = ApiError::forbidden(subject_of(place), &why);
+    let cause = json!([{
+        "reason": "NamespaceTerminating", "field": "metadata.namespace",
+        "message": format!("namespace {namespace} is being terminated"),
+    }]);
+    if let Some(details) = error.details.as_mut().and_then(Value::as_object_mut) {
+        details.insert("causes".to_owned(), cause);
+    }
+    error
 }
 
 /// Admits a new version: it fits the present one, and only its own part of the object changes.

@@ -153,7 +153,7 @@ fn delete_now(server: &Server, place: &Place, options: &Options) -> Result<Outco
         };
         match done {
             Err(Refused::Stale) => continue,
-            Err(_) => return Err(ApiError::not_found(subject_of(place))),
+            Err(why) => return Err(admission::refused(place, &why)),
             Ok(outcome) => return Ok(outcome),
         }
     }

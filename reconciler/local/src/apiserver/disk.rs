@@ -33,6 +33,9 @@ pub enum DiskError {
     /// Another server has the folder open.
     #[error("{0}: in use by another server")]
     InUse(PathBuf),
+    /// The file was damaged.
+    #[error("{0}: the store is damaged; delete this folder, which holds nothing that cannot be rebuilt")]
+    Damaged(PathBuf),
     /// The database refuses the file or a transaction.
     #[error("{path}: {source}")]
     Database {
@@ -85,8 +88,13 @@ impl Disk {
         };
         let (file, backend) = open().map_err(|source| DiskError::File { path: path.clone(), source })?;
         let database_error = |source: redb::Error| DiskError::Database { path: path.clone(), source: Box::new(source) };
-        let database = Database::builder().create_with_backend(backend).map_err(|e| database_error(e.into()))?;
-        let loaded = load(&database).map_err(database_error)?;
+        // In a damaged file the database does not only find errors, it also panics.
+        let read = std::panic::catch_unwind(|| {
+            let database = Database::builder().create_with_backend(backend)?;
+            let loaded = load(&database)?;
+            Ok((database, loaded))
+        });
+        let (database, loaded) = read.map_err(|_| DiskError::Damaged(folder.to_owned()))?.map_err(database_error)?;
         let (sender, receiver) = channel();
         let (report, progress) = watch::channel(Progress { version: loaded.version, failure: None });
         let thread = std::thread::Builder::new()

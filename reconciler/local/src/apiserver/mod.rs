@@ -28,7 +28,9 @@ pub mod defaults;
 mod delete;
 mod discovery;
 mod disk;
+mod entry;
 mod faults;
+mod history;
 mod http;
 pub mod merge;
 pub mod names;
@@ -84,7 +86,7 @@ pub struct Config {
     pub faults: Vec<Rule>,
     /// Whether workloads become ready, by controllers that simulate it.
     pub controllers: bool,
-    /// How many events of each kind are kept for watches that come back.
+    /// How many events of each kind are kept for watches that come back, as far as 64 MiB hold them.
     pub history: usize,
 }
 

@@ -1,71 +1,20 @@
 //! The persistent store of all objects: one order of writes, lists from memory, a window of history for watches.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use super::disk::{Disk, DiskError, Record};
-use super::object;
+use super::entry::{disk_path, entry, is_readable, restore};
+use super::history::History;
+
+pub use super::entry::{Entry, Key};
 
 /// A restart skips this many versions: those a crash may have shown to a watch but not written are never reused.
 const RESTART_GAP: u64 = 100_000;
-
-/// Where one object lives. `kind` is the resource with its group, such as `deployments.apps`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    pub kind: Arc<str>,
-    pub namespace: String,
-    pub name: String,
-}
-
-impl Key {
-    pub fn new(kind: &Arc<str>, namespace: &str, name: &str) -> Self {
-        Self { kind: kind.clone(), namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-
-    /// `namespace/name`; the order of lists.
-    fn path(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
-    }
-}
-
-/// One version of an object: its bytes, and what indexes and selectors need without parsing them.
-#[derive(Debug)]
-pub struct Entry {
-    pub key: Key,
-    pub version: u64,
-    pub uid: String,
-    pub labels: Map<String, Value>,
-    /// The uids of its owners.
-    pub owners: Vec<String>,
-    /// It has a deletionTimestamp.
-    pub deleting: bool,
-    pub bytes: Bytes,
-    /// Where the fields after apiVersion and kind begin.
-    head: usize,
-}
-
-impl Entry {
-    /// The whole object.
-    pub fn value(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_default()
-    }
-
-    /// The same state under another version.
-    pub fn at_version(&self, version: u64) -> Self {
-        entry(&self.key, version, self.value())
-    }
-
-    /// The bytes as an item of a list: without apiVersion and kind, as a real server writes them.
-    pub fn item(&self) -> &[u8] {
-        self.bytes.get(self.head..).unwrap_or_default()
-    }
-}
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +42,12 @@ pub enum Refused {
     Missing,
     /// It is at another version than expected.
     Stale,
+    /// Its namespace is not there.
+    NoNamespace,
+    /// Its namespace is being deleted.
+    Terminating,
+    /// It is nested so deeply that it could not be read back.
+    TooDeep,
 }
 
 /// History before the asked version is gone.
@@ -120,16 +75,14 @@ struct State {
 
 struct Collection {
     objects: BTreeMap<String, Arc<Entry>>,
-    events: VecDeque<Event>,
-    /// Events up to this version are forgotten.
-    forgotten: u64,
+    history: History,
     latest: watch::Sender<u64>,
 }
 
 impl Collection {
     fn new(forgotten: u64) -> Self {
         let latest = watch::channel(forgotten).0;
-        Self { objects: BTreeMap::new(), events: VecDeque::new(), forgotten, latest }
+        Self { objects: BTreeMap::new(), history: History::new(forgotten), latest }
     }
 }
 
@@ -140,9 +93,8 @@ impl Store {
         let version = if loaded.version == 0 { 1 } else { loaded.version + RESTART_GAP };
         let mut state = State { version, ..State::default() };
         for (path, bytes) in loaded.objects {
-            if let Some(entry) = restore(&path, bytes) {
-                state.insert(Arc::new(entry));
-            }
+            let entry = restore(&path, bytes).ok_or_else(|| DiskError::Damaged(folder.to_owned()))?;
+            state.insert(Arc::new(entry));
         }
         Ok(Self { state: RwLock::new(state), disk, history })
     }
@@ -181,13 +133,19 @@ impl Store {
         self.read().dependents.get(uid).into_iter().flatten().cloned().collect()
     }
 
+    /// Whether a namespace, or (`""`) the cluster, takes new objects.
+    pub fn takes(&self, namespace: &str) -> Result<(), Refused> {
+        self.read().takes(namespace)
+    }
+
     /// Writes a new object.
     pub fn create(&self, key: &Key, value: Value) -> Result<Arc<Entry>, Refused> {
         let mut state = self.write();
         if state.entry(key).is_some() {
             return Err(Refused::Exists);
         }
-        Ok(self.put(&mut state, key, value, None))
+        state.takes(&key.namespace)?;
+        self.put(&mut state, key, value, None)
     }
 
     /// Writes an object over the version `expected`.
@@ -197,7 +155,7 @@ impl Store {
         if current.version != expected {
             return Err(Refused::Stale);
         }
-        Ok(self.put(&mut state, key, value, Some(current)))
+        self.put(&mut state, key, value, Some(current))
     }
 
     /// Removes an object at the version `expected`; returns its last state under the deletion's version.
@@ -218,13 +176,7 @@ impl Store {
 
     /// The events of a kind after `version`, oldest first.
     pub fn events(&self, kind: &str, version: u64) -> Result<Vec<Event>, Expired> {
-        let state = self.read();
-        let Some(collection) = state.kinds.get(kind) else { return Ok(Vec::new()) };
-        if version < collection.forgotten {
-            return Err(Expired { oldest: collection.forgotten });
-        }
-        let start = collection.events.partition_point(|e| e.entry.version <= version);
-        Ok(collection.events.range(start..).cloned().collect())
+        self.read().kinds.get(kind).map_or(Ok(Vec::new()), |collection| collection.history.since(version))
     }
 
     /// Tells the version of the latest event of a kind, as it changes.
@@ -250,8 +202,7 @@ impl Store {
         let mut state = self.write();
         let version = state.version;
         for collection in state.kinds.values_mut() {
-            collection.events.clear();
-            collection.forgotten = version;
+            collection.history = History::new(version);
         }
     }
 
@@ -266,9 +217,18 @@ impl Store {
         }
     }
 
-    fn put(&self, state: &mut State, key: &Key, value: Value, previous: Option<Arc<Entry>>) -> Arc<Entry> {
-        state.version += 1;
-        let new = Arc::new(entry(key, state.version, value));
+    fn put(
+        &self,
+        state: &mut State,
+        key: &Key,
+        value: Value,
+        previous: Option<Arc<Entry>>,
+    ) -> Result<Arc<Entry>, Refused> {
+        let new = Arc::new(entry(key, state.version + 1, value));
+        if !is_readable(&new.bytes) {
+            return Err(Refused::TooDeep);
+        }
+        state.version = new.version;
         if let Some(previous) = &previous {
             state.forget(previous);
         }
@@ -276,19 +236,14 @@ impl Store {
         self.disk.push(Record { path: disk_path(key), bytes: Some(new.bytes.clone()), version: new.version });
         let change = if previous.is_some() { Change::Modified } else { Change::Added };
         self.publish(state, Event { change, entry: new.clone(), previous });
-        new
+        Ok(new)
     }
 
     fn publish(&self, state: &mut State, event: Event) {
         state.listeners.retain(|l| l.send(event.clone()).is_ok());
         let version = event.entry.version;
         let collection = state.collection(&event.entry.key.kind);
-        collection.events.push_back(event);
-        while collection.events.len() > self.history {
-            if let Some(old) = collection.events.pop_front() {
-                collection.forgotten = old.entry.version;
-            }
-        }
+        collection.history.push(event, self.history);
         collection.latest.send_replace(version);
     }
 
@@ -304,6 +259,17 @@ impl Store {
 impl State {
     fn entry(&self, key: &Key) -> Option<Arc<Entry>> {
         self.kinds.get(&key.kind)?.objects.get(&key.path()).cloned()
+    }
+
+    fn takes(&self, namespace: &str) -> Result<(), Refused> {
+        if namespace.is_empty() {
+            return Ok(());
+        }
+        match self.kinds.get("namespaces").and_then(|c| c.objects.get(&format!("/{namespace}"))) {
+            None => Err(Refused::NoNamespace),
+            Some(entry) if entry.deleting => Err(Refused::Terminating),
+            Some(_) => Ok(()),
+        }
     }
 
     fn collection(&mut self, kind: &Arc<str>) -> &mut Collection {
@@ -345,59 +311,23 @@ fn in_namespace<'a>(
     Box::new(objects.range(format!("{namespace}/")..format!("{namespace}0")).map(|(_, entry)| entry))
 }
 
-fn disk_path(key: &Key) -> String {
-    format!("{}/{}/{}", key.kind, key.namespace, key.name)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
 
-/// Stamps the version on an object and writes it with its type first.
-fn entry(key: &Key, version: u64, mut value: Value) -> Entry {
-    object::set_metadata(&mut value, "resourceVersion", Value::String(version.to_string()));
-    let (bytes, head) = object::bytes_type_first(&value);
-    let metadata = value.get("metadata").unwrap_or(&Value::Null);
-    let labels = metadata.get("labels").and_then(Value::as_object).cloned().unwrap_or_default();
-    let owners = object::owners(&value).filter_map(|o| o.get("uid")?.as_str().map(str::to_owned)).collect();
-    let uid = object::uid(&value).to_owned();
-    let deleting = object::is_deleting(&value);
-    Entry { key: key.clone(), version, uid, labels, owners, deleting, bytes, head }
-}
-
-/// What indexes need of a stored object, read without building the rest.
-#[derive(Deserialize)]
-struct Stored {
-    metadata: StoredMetadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StoredMetadata {
-    resource_version: String,
-    #[serde(default)]
-    uid: String,
-    #[serde(default)]
-    labels: Map<String, Value>,
-    #[serde(default)]
-    owner_references: Vec<StoredOwner>,
-    deletion_timestamp: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct StoredOwner {
-    uid: String,
-}
-
-fn restore(path: &str, bytes: Bytes) -> Option<Entry> {
-    let mut parts = path.splitn(3, '/');
-    let kind: Arc<str> = parts.next()?.into();
-    let key = Key { kind, namespace: parts.next()?.to_owned(), name: parts.next()?.to_owned() };
-    let Stored { metadata } = serde_json::from_slice(&bytes).ok()?;
-    Some(Entry {
-        key,
-        version: metadata.resource_version.parse().ok()?,
-        uid: metadata.uid,
-        labels: metadata.labels,
-        owners: metadata.owner_references.into_iter().map(|o| o.uid).collect(),
-        deleting: metadata.deletion_timestamp.is_some(),
-        head: object::head_length(&bytes),
-        bytes,
-    })
+    #[test]
+    fn nothing_is_created_where_there_is_no_namespace_or_one_that_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), 10).unwrap();
+        let maps: Arc<str> = "configmaps".into();
+        let create = |name: &str| store.create(&Key::new(&maps, "a", name), json!({"metadata": {}})).map(drop);
+        assert_eq!(create("early"), Err(Refused::NoNamespace));
+        let namespace = Key::new(&"namespaces".into(), "", "a");
+        let made = store.create(&namespace, json!({"metadata": {}})).unwrap();
+        assert_eq!(create("fine"), Ok(()));
+        let going = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        store.replace(&namespace, made.version, going).unwrap();
+        assert_eq!(create("late"), Err(Refused::Terminating));
+    }
 }

@@ -118,7 +118,7 @@ async fn over_present(server: &Server, call: &Call, wish: &Wish, warnings: Vec<S
         made.value = finish_over(server, call, &live, made.value)?;
         match put(server, call, &entry, &live, made).await {
             Err(Refused::Stale) => continue,
-            Err(_) => return Err(ApiError::not_found(subject_of(&call.place))),
+            Err(why) => return Err(admission::refused(&call.place, &why)),
             Ok(answer) => return answer,
         }
     }
@@ -225,14 +225,14 @@ fn finish_over(server: &Server, call: &Call, live: &Value, mut value: Value) -> 
 
 async fn store_new(server: &Server, call: &Call, place: &Place, made: Made) -> Result<Answer, ApiError> {
     let kind = &place.kind;
-    let taken = || ApiError::already_exists(subject_of(place));
+    let refused = |why| admission::refused(place, &why);
     let mut answer = if call.params.dry_run() {
         if server.store.get(&key_of(place)).is_some() {
-            return Err(taken());
+            return Err(refused(Refused::Exists));
         }
         Answer::bytes(201, call.render.value(kind, &made.value))
     } else {
-        let entry = server.store.create(&key_of(place), made.value).map_err(|_| taken())?;
+        let entry = server.store.create(&key_of(place), made.value).map_err(refused)?;
         persisted(server, &entry).await?;
         Answer::bytes(201, call.render.one(kind, &entry))
     };
@@ -301,7 +301,7 @@ async fn scaled(server: &Server, call: &Call, wish: &Wish) -> Result<Answer, Api
         let new = if live == value { Ok(entry) } else { server.store.replace(&entry.key, entry.version, value) };
         match new {
             Err(Refused::Stale) => continue,
-            Err(_) => return Err(ApiError::not_found(subject_of(&call.place))),
+            Err(why) => return Err(admission::refused(&call.place, &why)),
             Ok(new) => {
                 persisted(server, &new).await?;
                 return Ok(Answer::json(200, &scale::of(&new.value())));

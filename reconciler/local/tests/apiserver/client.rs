@@ -61,6 +61,11 @@ impl Stack {
         Self { server: ApiServer::start(Config::new(self.folder.path())).await.unwrap(), folder: self.folder }
     }
 
+    /// The server, and the folder that outlives it.
+    pub fn apart(self) -> (Handle, TempDir) {
+        (self.server, self.folder)
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

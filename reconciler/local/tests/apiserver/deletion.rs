@@ -133,3 +133,30 @@ async fn a_restart_keeps_objects_and_never_reuses_a_version() {
     let second = dayfly_local::apiserver::ApiServer::start(dayfly_local::apiserver::Config::new(stack.folder())).await;
     assert!(second.is_err_and(|e| e.to_string().contains("in use by another server")));
 }
+
+#[tokio::test]
+async fn a_damaged_store_says_so_and_what_to_do() {
+    let stack = Stack::new().await;
+    for n in 0..50 {
+        stack.post(MAPS, &map(&format!("a{n}"))).await.ok();
+    }
+    let (server, folder) = stack.apart();
+    server.shutdown().await;
+    let file = folder.path().join("objects.redb");
+    let whole = std::fs::read(&file).unwrap();
+    let mut damaged = 0;
+    for page in (4096..whole.len()).step_by(4096) {
+        let mut bytes = whole.clone();
+        bytes[page..(page + 4096).min(whole.len())].fill(0xff);
+        std::fs::write(&file, bytes).unwrap();
+        let config = dayfly_local::apiserver::Config::new(folder.path());
+        match dayfly_local::apiserver::ApiServer::start(config).await {
+            Ok(server) => server.shutdown().await,
+            Err(error) => {
+                let advice = "the store is damaged; delete this folder";
+                damaged += usize::from(error.to_string().contains(advice));
+            }
+        }
+    }
+    assert!(damaged > 0);
+}

@@ -223,3 +223,26 @@ async fn strangers_are_turned_away() {
     let refused = stack.try_send("POST", MAPS, &content_type("application/json"), &large).await;
     assert!(refused.is_err() || refused.unwrap().code == 413);
 }
+
+#[tokio::test]
+async fn what_is_too_deep_to_be_read_back_is_refused_at_once() {
+    let stack = Stack::new().await;
+    let all = "/apis/apps/v1/namespaces/default/controllerrevisions";
+    let mut refused = 0;
+    for depth in 100..126 {
+        let name = format!("depth-{depth}");
+        let data = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        let body = format!("{{\"metadata\":{{\"name\":\"{name}\"}},\"revision\":1,\"data\":{data}}}");
+        let made = stack.send("POST", all, "application/json", &body).await;
+        if made.code != 201 {
+            assert_eq!(made.code, 400, "{}", made.text);
+            refused += 1;
+            continue;
+        }
+        let path = format!("{all}/{name}");
+        stack.patch(&path, MERGE, &json!({"metadata": {"labels": {"a": "b"}}})).await;
+        let kept = stack.get(&path).await;
+        assert!(kept.text.contains(&data) && kept.text.contains("\"uid\""), "{depth}: {}", kept.text);
+    }
+    assert!(refused > 0);
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::Server;
 use super::super::delete::{FOREGROUND, ORPHAN, remove_quietly};
 use super::super::object;
-use super::super::store::{Entry, Key};
+use super::super::store::{Entry, Key, Refused};
 use super::super::write::replace_or_remove;
 use super::{condition, place_of};
 
@@ -80,7 +80,7 @@ fn disown(server: &Server, key: &Key, owner: &str) {
         } else {
             object::set_metadata(&mut value, "ownerReferences", left.into());
         }
-        if server.store.replace(key, entry.version, value).is_ok() {
+        if !matches!(server.store.replace(key, entry.version, value), Err(Refused::Stale)) {
             return;
         }
     }
