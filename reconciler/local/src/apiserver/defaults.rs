@@ -50,7 +50,7 @@ fn filler(name: &str) -> Option<fn(&mut Fields)> {
         "batch.v1.Job" => job,
         "batch.v1.CronJob" => cron_job,
         "core.v1.PodSpec" => pod_spec,
-        "core.v1.Pod" => |fields| set(within(fields, "spec"), "enableServiceLinks", json!(true)),
+        "core.v1.Pod" => pod,
         "core.v1.Container" | "core.v1.EphemeralContainer" => container,
         "core.v1.Probe" => probe,
         "core.v1.HTTPGetAction" => |fields| set_all(fields, &[("path", json!("/")), ("scheme", json!("HTTP"))]),
@@ -220,15 +220,22 @@ fn pod_spec(fields: &mut Fields) {
         fields.insert("serviceAccountName".to_owned(), json!(account));
         fields.insert("serviceAccount".to_owned(), json!(account));
     }
-    if fields.get("hostNetwork") == Some(&json!(true)) {
-        let lists = ["containers", "initContainers"];
-        let containers = fields.iter_mut().filter(|(name, _)| lists.contains(&name.as_str()));
-        let containers = containers.flat_map(|(_, list)| list.as_array_mut().into_iter().flatten());
-        for port in containers.flat_map(|c| c["ports"].as_array_mut().into_iter().flatten()) {
-            if let Some(port) = port.as_object_mut() {
-                let number = port.get("containerPort").cloned().unwrap_or_default();
-                set(port, "hostPort", number);
-            }
+}
+
+/// Ports on the host's network are the host's: of a Pod, unlike of a template.
+fn pod(fields: &mut Fields) {
+    let spec = within(fields, "spec");
+    set(spec, "enableServiceLinks", json!(true));
+    if spec.get("hostNetwork") != Some(&json!(true)) {
+        return;
+    }
+    let lists = ["containers", "initContainers"];
+    let containers = spec.iter_mut().filter(|(name, _)| lists.contains(&name.as_str()));
+    let containers = containers.flat_map(|(_, list)| list.as_array_mut().into_iter().flatten());
+    for port in containers.flat_map(|c| c["ports"].as_array_mut().into_iter().flatten()) {
+        if let Some(port) = port.as_object_mut() {
+            let number = port.get("containerPort").cloned().unwrap_or_default();
+            set(port, "hostPort", number);
         }
     }
 }
@@ -431,6 +438,16 @@ mod tests {
         assert_eq!(object["spec"]["strategy"]["rollingUpdate"], json!({"maxUnavailable": "25%", "maxSurge": "25%"}));
         assert_eq!(object["spec"]["progressDeadlineSeconds"], 600);
         assert_eq!(object["status"], json!({}));
+    }
+
+    #[test]
+    fn only_a_pod_on_the_host_network_gets_host_ports() {
+        let spec = json!({"hostNetwork": true, "containers": [{"name": "a", "ports": [{"containerPort": 80}]}]});
+        let pod = filled(("", "v1", "Pod"), json!({"spec": spec}));
+        assert_eq!(pod["spec"]["containers"][0]["ports"][0]["hostPort"], 80);
+        let deployment = filled(("apps", "v1", "Deployment"), json!({"spec": {"template": {"spec": spec}}}));
+        let ports = &deployment["spec"]["template"]["spec"]["containers"][0]["ports"];
+        assert_eq!(ports, &json!([{"containerPort": 80, "protocol": "TCP"}]));
     }
 
     #[test]

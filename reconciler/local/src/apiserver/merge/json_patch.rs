@@ -28,7 +28,7 @@ fn carry_out(mut object: Value, operation: &Value) -> Result<Value, PatchError> 
         "remove" => {
             remove(&mut object, path)?;
         }
-        "replace" => *object.pointer_mut(path).ok_or_else(|| missing(path))? = value()?,
+        "replace" => replace(&mut object, path, value()?)?,
         "move" => {
             let moved = remove(&mut object, text("from")?)?;
             add(&mut object, path, moved)?;
@@ -80,6 +80,19 @@ fn add(object: &mut Value, path: &str, value: Value) -> Result<(), PatchError> {
     }
 }
 
+/// As the real server has it, a member of an object need not be there to be replaced.
+fn replace(object: &mut Value, path: &str, value: Value) -> Result<(), PatchError> {
+    if let Some(present) = object.pointer_mut(path) {
+        *present = value;
+        return Ok(());
+    }
+    match parent(object, path)? {
+        (Value::Object(map), name) => drop(map.insert(name, value)),
+        _ => return Err(missing(path)),
+    }
+    Ok(())
+}
+
 fn remove(object: &mut Value, path: &str) -> Result<Value, PatchError> {
     let removed = match parent(object, path)? {
         (Value::Object(map), name) => map.shift_remove(&name),
@@ -106,16 +119,18 @@ mod tests {
             {"op": "move", "from": "/a~1b", "path": "/c"},
             {"op": "copy", "from": "/list/1", "path": "/d"},
             {"op": "remove", "path": "/list/1"},
-            {"op": "replace", "path": "/list/0", "value": "zero"}
+            {"op": "replace", "path": "/list/0", "value": "zero"},
+            {"op": "replace", "path": "/new", "value": 1}
         ]);
-        assert_eq!(json_patch(&live, &patch), Ok(json!({"list": ["zero", 2, 3], "c": 1, "d": 1})));
+        assert_eq!(json_patch(&live, &patch), Ok(json!({"list": ["zero", 2, 3], "c": 1, "d": 1, "new": 1})));
     }
 
     #[test]
     fn what_does_not_fit_changes_nothing() {
         for operation in [
             json!({"op": "remove", "path": "/none"}),
-            json!({"op": "replace", "path": "/none", "value": 1}),
+            json!({"op": "replace", "path": "/none/b", "value": 1}),
+            json!({"op": "replace", "path": "/list/0", "value": 1}),
             json!({"op": "test", "path": "/a", "value": 2}),
             json!({"op": "add", "path": "/list/9", "value": 2}),
             json!({"op": "add", "path": "/none/b", "value": 2}),

@@ -319,8 +319,7 @@ pub fn remove(schema: &Schema, id: TypeId, value: &Value, gone: &FieldSet) -> Va
                 let inner = child(schema, id, name);
                 (!gone.has_member(&element)).then(|| (name.clone(), remove_below(schema, inner, value, gone, &element)))
             });
-            let kept: Map<String, Value> = kept.collect();
-            if kept.is_empty() { Value::Null } else { Value::Object(kept) }
+            Value::Object(kept.collect())
         }
         View::Items(list) => {
             let kept = items_of(Some(value)).iter().filter_map(|item| {
