@@ -1,4 +1,4 @@
-//! What the server decides about every object that comes in: name, namespace, metadata, status, addresses.
+//! What the server decides about every object that comes in: name, namespace, metadata, status.
 //!
 //! Not enforced here, and listed among the laxities of the server: ResourceQuota, LimitRange, Pod Security levels,
 //! webhooks and admission policies, authorization.
@@ -210,42 +210,6 @@ pub(super) fn is_finished(value: &Value) -> bool {
             || object::list(value, &["spec", "finalizers"]).next().is_none())
 }
 
-/// Gives Services their addresses and node ports.
-pub(super) fn allocate(
-    server: &Server,
-    place: &Place,
-    live: Option<&Value>,
-    value: &mut Value,
-) -> Result<(), ApiError> {
-    if &*place.kind.key != "services" || place.subresource.is_some() {
-        return Ok(());
-    }
-    let Some(spec) = value.get_mut("spec") else { return Ok(()) };
-    let kind = spec.get("type").and_then(Value::as_str).unwrap_or("ClusterIP").to_owned();
-    if kind == "ExternalName" {
-        return Ok(());
-    }
-    if object::text(spec, &["clusterIP"]).is_empty() {
-        let kept = live.map(|l| object::text(l, &["spec", "clusterIP"])).filter(|ip| !ip.is_empty());
-        let address = kept.map_or_else(|| server.addresses.next_ip(), str::to_owned);
-        set(spec, "clusterIP", address.into());
-    }
-    let address = spec.get("clusterIP").cloned().unwrap_or_default();
-    set(spec, "clusterIPs", json!([address]));
-    set_absent(spec, "ipFamilies", json!(["IPv4"]));
-    set_absent(spec, "ipFamilyPolicy", "SingleStack".into());
-    if kind == "ClusterIP" {
-        return Ok(());
-    }
-    for (index, port) in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten().enumerate() {
-        if port.get("nodePort").and_then(Value::as_u64).unwrap_or(0) == 0 {
-            let kept = live.and_then(|l| object::at(l, &["spec", "ports"])?.get(index)?.get("nodePort").cloned());
-            set(port, "nodePort", kept.unwrap_or_else(|| server.addresses.next_port().into()));
-        }
-    }
-    Ok(())
-}
-
 fn first_status(kind: &Kind) -> Value {
     match &*kind.key {
         "namespaces" => json!({"phase": "Active"}),
@@ -308,11 +272,5 @@ fn no_new_finalizers(place: &Place, live: &Value, value: &Value) -> Result<(), A
 fn set(value: &mut Value, field: &str, content: Value) {
     if let Some(fields) = value.as_object_mut() {
         fields.insert(field.to_owned(), content);
-    }
-}
-
-fn set_absent(value: &mut Value, field: &str, content: Value) {
-    if value.get(field).is_none_or(Value::is_null) {
-        set(value, field, content);
     }
 }

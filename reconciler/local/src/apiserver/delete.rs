@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::admission::{self, BUILTIN_NAMESPACES};
+use super::body;
 use super::http::{Answer, Call};
 use super::object;
 use super::read::{Filter, find, key_of, subject_of};
 use super::route::Place;
-use super::status::ApiError;
+use super::rules;
+use super::status::{ApiError, Subject};
 use super::store::{Entry, Refused};
+use super::validate;
 use super::write::persisted;
 
 pub(super) const FOREGROUND: &str = "foregroundDeletion";
@@ -39,7 +42,7 @@ enum Outcome {
 }
 
 pub(super) async fn delete(server: &Server, call: &Call) -> Result<Answer, ApiError> {
-    let options = Options::of(call)?;
+    let options = Options::of(server, call)?;
     match delete_one(server, &call.place, &options).await? {
         Outcome::Would(value) => Ok(Answer::bytes(200, call.render.value(&call.place.kind, &value))),
         Outcome::Kept(entry) => Ok(Answer::bytes(200, call.render.one(&call.place.kind, &entry))),
@@ -63,7 +66,7 @@ pub(super) async fn delete(server: &Server, call: &Call) -> Result<Answer, ApiEr
 }
 
 pub(super) async fn delete_collection(server: &Server, call: &Call) -> Result<Answer, ApiError> {
-    let options = Options::of(call)?;
+    let options = Options::of(server, call)?;
     let filter = Filter::of(call)?;
     let (mut entries, version) = server.store.list(&call.place.kind.key, &filter.namespace);
     entries.retain(|e| filter.matches(e));
@@ -84,29 +87,47 @@ pub(super) fn remove_quietly(server: &Server, place: &Place, uid: &str, policy: 
 }
 
 impl Options {
-    fn of(call: &Call) -> Result<Self, ApiError> {
-        let body = call.delete_options()?;
+    fn of(server: &Server, call: &Call) -> Result<Self, ApiError> {
+        let mut body = call.delete_options()?;
+        if !body.is_null() {
+            let version = object::text(&body, &["apiVersion"]).to_owned();
+            body::expect_type(&mut body, if version.is_empty() { "v1" } else { &version }, "DeleteOptions")?;
+            let type_id = server.schema.named("meta.v1.DeleteOptions").unwrap_or(server.schema.any());
+            validate::decode(server.schema, type_id, &body).map_err(ApiError::bad_request)?;
+        }
         let policy = match (call.params.get("propagationPolicy"), object::text(&body, &["propagationPolicy"])) {
             ("", in_body) => in_body,
             (in_query, _) => in_query,
         };
-        let orphan = call.params.flag("orphanDependents") || body.get("orphanDependents") == Some(&Value::Bool(true));
-        let policy = match policy {
-            "" if orphan => Some(ORPHAN),
-            "" => None,
-            "Background" => Some(""),
-            "Foreground" => Some(FOREGROUND),
-            "Orphan" => Some(ORPHAN),
-            other => {
-                return Err(ApiError::bad_request(format!(
-                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: {other:?}: must be \
-                     \"Foreground\", \"Background\", \"Orphan\""
-                )));
+        let in_query = !call.params.get("orphanDependents").is_empty();
+        let orphan = match body.get("orphanDependents").and_then(Value::as_bool) {
+            None => in_query.then(|| call.params.flag("orphanDependents")),
+            in_body => in_body,
+        };
+        let policy = match (policy, orphan) {
+            ("", Some(true)) => Some(ORPHAN),
+            ("", _) => None,
+            (_, Some(_)) => {
+                let why = "Invalid value: orphanDependents and deletionPropagation cannot be both set";
+                return Err(invalid("FieldValueInvalid", "propagationPolicy", why));
+            }
+            ("Background", None) => Some(""),
+            ("Foreground", None) => Some(FOREGROUND),
+            ("Orphan", None) => Some(ORPHAN),
+            (other, None) => {
+                let why = format!(
+                    "Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
+                );
+                return Err(invalid("FieldValueNotSupported", "propagationPolicy", &why));
             }
         };
+        if let Some(other) = object::list(&body, &["dryRun"]).find(|d| *d != "All") {
+            let why = format!("Unsupported value: {other}: supported values: \"All\"");
+            return Err(invalid("FieldValueNotSupported", "dryRun", &why));
+        }
         let precondition =
             |field: &str| object::at(&body, &["preconditions", field]).and_then(Value::as_str).map(str::to_owned);
-        let dry_run = call.params.dry_run() || object::list(&body, &["dryRun"]).any(|d| d == "All");
+        let dry_run = call.params.dry_run() || object::list(&body, &["dryRun"]).next().is_some();
         Ok(Self { uid: precondition("uid"), version: precondition("resourceVersion"), policy, dry_run })
     }
 
@@ -123,6 +144,11 @@ impl Options {
         }
         Ok(())
     }
+}
+
+fn invalid(reason: &str, field: &str, why: &str) -> ApiError {
+    let subject = Subject { group: "meta.k8s.io", resource: "", name: "" };
+    ApiError::invalid(subject, "DeleteOptions", &[rules::cause(reason, field, why.to_owned())])
 }
 
 async fn delete_one(server: &Server, place: &Place, options: &Options) -> Result<Outcome, ApiError> {

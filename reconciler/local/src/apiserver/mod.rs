@@ -48,6 +48,7 @@ mod rules;
 mod scale;
 pub mod schema;
 pub mod select;
+mod services;
 pub mod ssa;
 mod status;
 mod store;

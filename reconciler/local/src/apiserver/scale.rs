@@ -1,10 +1,11 @@
 //! The scale subresource: a workload's replicas as an `autoscaling/v1` Scale.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::object::{self, at};
 use super::read::subject_of;
 use super::route::Place;
+use super::select;
 use super::status::ApiError;
 
 /// The Scale of a workload.
@@ -31,6 +32,11 @@ pub(super) fn of(live: &Value) -> Value {
 
 /// Makes a workload have the replicas of a Scale.
 pub(super) fn set(place: &Place, workload: &mut Value, scale: &Value) -> Result<(), ApiError> {
+    let (uid, present) = (object::uid(scale), object::uid(workload));
+    if !uid.is_empty() && uid != present {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {present}");
+        return Err(ApiError::conflict(subject_of(place), &why));
+    }
     let version = object::resource_version(scale);
     if !version.is_empty() && version != object::resource_version(workload) {
         return Err(ApiError::modified(subject_of(place)));
@@ -47,10 +53,11 @@ pub(super) fn set(place: &Place, workload: &mut Value, scale: &Value) -> Result<
     Ok(())
 }
 
-/// The label selector as text, matchLabels only.
+/// The label selector as text.
 fn selector(live: &Value) -> String {
-    let selector = at(live, &["spec", "selector"]);
-    let labels = selector.and_then(|s| s.get("matchLabels").or(Some(s))).and_then(Value::as_object);
-    let pairs = labels.into_iter().flatten().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
-    pairs.collect::<Vec<_>>().join(",")
+    let selector = at(live, &["spec", "selector"]).and_then(Value::as_object).cloned().unwrap_or_default();
+    match object::text(live, &["kind"]) {
+        "ReplicationController" => select::written(&Map::from_iter([("matchLabels".to_owned(), selector.into())])),
+        _ => select::written(&selector),
+    }
 }

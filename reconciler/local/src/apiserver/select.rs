@@ -74,19 +74,25 @@ pub fn selects(selector: &Map<String, Value>, labels: &Map<String, Value>) -> bo
 
 /// A label selector, as objects have it, as the text that queries carry.
 pub fn written(selector: &Map<String, Value>) -> String {
-    let by_labels = matched(selector).map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
+    let by_labels = matched(selector).map(|(key, value)| {
+        let value = value.as_str().unwrap_or_default();
+        (key.as_str(), format!("{key}={value}"))
+    });
     let by_expressions = expressions(selector).map(|expression| {
         let key = object::text(expression, &["key"]);
         let mut values: Vec<&str> = object::list(expression, &["values"]).filter_map(Value::as_str).collect();
         values.sort_unstable();
-        match object::text(expression, &["operator"]) {
+        let text = match object::text(expression, &["operator"]) {
             "In" => format!("{key} in ({})", values.join(",")),
             "NotIn" => format!("{key} notin ({})", values.join(",")),
             "Exists" => key.to_owned(),
             _ => format!("!{key}"),
-        }
+        };
+        (key, text)
     });
-    by_labels.chain(by_expressions).collect::<Vec<_>>().join(",")
+    let mut all: Vec<(&str, String)> = by_labels.chain(by_expressions).collect();
+    all.sort_by_key(|(key, _)| *key);
+    all.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
 
 fn matched(selector: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {

@@ -17,7 +17,7 @@ use super::scale;
 use super::schema::TypeId;
 use super::status::{ApiError, Cause};
 use super::store::{Entry, Key, Refused};
-use super::{defaults, merge, ssa, validate};
+use super::{defaults, merge, services, ssa, validate};
 
 /// So often a write that names no version is made again when another came in between.
 const ATTEMPTS: usize = 10;
@@ -202,8 +202,7 @@ fn finish_new(server: &Server, call: &Call, place: &Place, mut value: Value) -> 
     if !is_apply(call) {
         value = writer(server, place, &place.kind.api_version(), &manager(call), "").track(None, value);
     }
-    // Addresses are nobody's.
-    admission::allocate(server, place, None, &mut value)?;
+    complete_service(server, place, None, &mut value);
     check_values(server, place, None, &value)?;
     Ok(Made { value, warnings })
 }
@@ -213,14 +212,24 @@ fn finish_over(server: &Server, call: &Call, live: &Value, mut value: Value) -> 
     let type_id = call.place.kind.resource.type_id;
     admission::admit_over(&call.place, live, &mut value)?;
     defaults::apply(server.schema, type_id, &mut value);
-    admission::allocate(server, &call.place, Some(live), &mut value)?;
-    check_values(server, &call.place, Some(live), &value)?;
     admission::count_generation(&call.place, live, &mut value);
     if !is_apply(call) {
         let api_version = call.place.kind.api_version();
         value = writer(server, &call.place, &api_version, &manager(call), part(call)).track(Some(live), value);
     }
+    complete_service(server, &call.place, Some(live), &mut value);
+    check_values(server, &call.place, Some(live), &value)?;
     Ok(ssa::settle(live, value))
+}
+
+/// Gives a Service its addresses. They are nobody's, so this comes after the bookkeeping of who owns what.
+fn complete_service(server: &Server, place: &Place, live: Option<&Value>, value: &mut Value) {
+    if &*place.kind.key == "services"
+        && place.subresource.is_none()
+        && let Some(spec) = value.get_mut("spec")
+    {
+        services::complete(&server.addresses, live.and_then(|live| live.get("spec")), spec);
+    }
 }
 
 async fn store_new(server: &Server, call: &Call, place: &Place, made: Made) -> Result<Answer, ApiError> {
@@ -284,7 +293,7 @@ async fn scaled(server: &Server, call: &Call, wish: &Wish) -> Result<Answer, Api
         let entry = find(server, &call.place)?;
         let live = entry.value();
         let shown = scale::of(&live);
-        let wanted = match wish {
+        let mut wanted = match wish {
             Wish::Replace(value) => value.clone(),
             Wish::Patch(PatchType::Apply, patch) => merge::json(&shown, patch),
             Wish::Patch(PatchType::Strategic, patch) => merge::json(&shown, patch),
@@ -292,11 +301,16 @@ async fn scaled(server: &Server, call: &Call, wish: &Wish) -> Result<Answer, Api
                 patched(server, call.place.kind.resource.type_id, &shown, *patch_type, patch)?
             }
         };
+        let (api_version, kind) = body_type(&call.place)?;
+        body::expect_type(&mut wanted, &api_version, kind)?;
+        let warnings = check_fields(server, call, &mut wanted)?;
+        admission::fits_place(&call.place, &mut wanted)?;
         let mut value = live.clone();
         scale::set(&call.place, &mut value, &wanted)?;
         let value = finish_over(server, call, &live, value)?;
+        let answer = |value: &Value| Answer { warnings, ..Answer::json(200, &scale::of(value)) };
         if call.params.dry_run() {
-            return Ok(Answer::json(200, &scale::of(&value)));
+            return Ok(answer(&value));
         }
         let new = if live == value { Ok(entry) } else { server.store.replace(&entry.key, entry.version, value) };
         match new {
@@ -304,7 +318,7 @@ async fn scaled(server: &Server, call: &Call, wish: &Wish) -> Result<Answer, Api
             Err(why) => return Err(admission::refused(&call.place, &why)),
             Ok(new) => {
                 persisted(server, &new).await?;
-                return Ok(Answer::json(200, &scale::of(&new.value())));
+                return Ok(answer(&new.value()));
             }
         }
     }
@@ -344,13 +358,15 @@ fn manager(call: &Call) -> String {
 
 /// Refuses values of the wrong type, removes fields that the kind does not have, and says so as the request wishes.
 fn check_fields(server: &Server, call: &Call, value: &mut Value) -> Result<Vec<String>, ApiError> {
-    let resource = call.place.kind.resource;
+    let (api_version, kind) = body_type(&call.place)?;
+    let version = api_version.rsplit('/').next().unwrap_or_default();
     let refused = |why: String| {
-        let kind = &resource.kind;
-        ApiError::bad_request(format!("{kind} in version {:?} cannot be handled as a {kind}: {why}", resource.version))
+        ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
     };
-    let unknown = validate::drop_unknown(server.schema, resource.type_id, value);
-    validate::decode(server.schema, resource.type_id, value).map_err(refused)?;
+    let body = call.place.kind.subresource(part(call)).and_then(|part| part.type_id);
+    let type_id = body.unwrap_or(call.place.kind.resource.type_id);
+    let unknown = validate::drop_unknown(server.schema, type_id, value);
+    validate::decode(server.schema, type_id, value).map_err(refused)?;
     match call.params.field_validation()? {
         FieldValidation::Strict if !unknown.is_empty() => {
             Err(refused(format!("strict decoding error: {}", unknown.join(", "))))
