@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::object::{at, list, text};
 use super::render::metadata_only;
 use super::route::Kind;
+use super::select;
 
 /// A column: its head, and how its cells are made.
 #[derive(Debug, Deserialize)]
@@ -115,8 +116,18 @@ fn call(function: &str, object: &Value) -> String {
             .sum::<usize>()
             .to_string(),
         "ports" => joined(list(object, &["spec", "ports"]).map(port).collect()),
-        "selector" => joined(selector(object)),
-        "hosts" => joined(hosts(object)),
+        "selector" => Some(selector(object)).filter(|s| !s.is_empty()).unwrap_or_else(|| "<none>".to_owned()),
+        "hosts" => hosts(object),
+        "ingressPorts" => if list(object, &["spec", "tls"]).next().is_some() { "80, 443" } else { "80" }.to_owned(),
+        "externalIp" => external_ip(object),
+        "active" => list(object, &["status", "active"]).count().to_string(),
+        "suspend" => {
+            if at(object, &["spec", "suspend"]) == Some(&Value::Bool(true)) { "True" } else { "False" }.to_owned()
+        }
+        "lastSchedule" => match text(object, &["status", "lastScheduleTime"]) {
+            "" => "<none>".to_owned(),
+            time => age(time),
+        },
         "containers" => joined(containers(object, "name")),
         "images" => joined(containers(object, "image")),
         "ready" => pod_ready(object),
@@ -140,14 +151,38 @@ fn port(port: &Value) -> String {
     }
 }
 
-fn selector(object: &Value) -> Vec<String> {
+fn selector(object: &Value) -> String {
     let selector = at(object, &["spec", "selector"]).or_else(|| at(object, &["spec", "podSelector"]));
-    let labels = selector.and_then(|s| s.get("matchLabels").or(Some(s))).and_then(Value::as_object);
-    labels.into_iter().flatten().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?))).collect()
+    let Some(selector) = selector.and_then(Value::as_object) else { return String::new() };
+    match text(object, &["kind"]) {
+        "Service" | "ReplicationController" => {
+            let labels = selector.iter().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()));
+            labels.collect::<Vec<_>>().join(",")
+        }
+        _ => select::written(selector),
+    }
 }
 
-fn hosts(object: &Value) -> Vec<String> {
-    list(object, &["spec", "rules"]).map(|r| shown(r.get("host")).unwrap_or_else(|| "*".to_owned())).collect()
+/// The first three hosts of an Ingress.
+fn hosts(object: &Value) -> String {
+    let hosts: Vec<String> = list(object, &["spec", "rules"]).filter_map(|rule| shown(rule.get("host"))).collect();
+    match hosts.len() {
+        0 => "*".to_owned(),
+        n @ 4.. => format!("{} + {} more...", hosts[..3].join(","), n - 3),
+        _ => hosts.join(","),
+    }
+}
+
+fn external_ip(service: &Value) -> String {
+    let own = list(service, &["spec", "externalIPs"]).filter_map(|ip| shown(Some(ip)));
+    let given = |ingress: &Value| shown(ingress.get("ip")).or_else(|| shown(ingress.get("hostname")));
+    let balanced = list(service, &["status", "loadBalancer", "ingress"]).filter_map(given);
+    let (all, otherwise): (Vec<String>, _) = match text(service, &["spec", "type"]) {
+        "ExternalName" => return text(service, &["spec", "externalName"]).to_owned(),
+        "LoadBalancer" => (balanced.chain(own).collect(), "<pending>"),
+        _ => (own.collect(), "<none>"),
+    };
+    if all.is_empty() { otherwise.to_owned() } else { all.join(",") }
 }
 
 fn containers(object: &Value, field: &str) -> Vec<String> {

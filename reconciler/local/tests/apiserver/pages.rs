@@ -87,3 +87,54 @@ async fn health_version_and_access_reviews_answer() {
     let review = stack.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &json!({"spec": {}})).await;
     assert_eq!(review.ok()["status"]["allowed"], true);
 }
+
+#[tokio::test]
+async fn tables_say_of_networks_and_schedules_what_a_real_server_says() {
+    let stack = Stack::new().await;
+    let networks = "/apis/networking.k8s.io/v1/namespaces/default";
+    let backend = json!({"service": {"name": "a", "port": {"number": 80}}});
+    let rules: Vec<_> = ["a", "b", "c", "d"].iter().map(|h| json!({"host": format!("{h}.example.com")})).collect();
+    let template = crate::client::deployment("x", 1)["spec"]["template"].clone();
+    let mut job = json!({"spec": {"template": template}});
+    job["spec"]["template"]["spec"]["restartPolicy"] = "Never".into();
+    let mut deployment = crate::client::deployment("web", 0);
+    deployment["spec"]["selector"]["matchExpressions"] = json!([{"key": "a", "operator": "DoesNotExist"}]);
+    let port = json!([{"port": 80}]);
+    let services = "/api/v1/namespaces/default/services".to_owned();
+    let accept = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n";
+    for (all, name, spec, column, shown) in [
+        (format!("{networks}/ingresses"), "a", json!({"defaultBackend": backend, "tls": [{}]}), "Ports", "80, 443"),
+        (format!("{networks}/ingresses"), "b", json!({"defaultBackend": backend}), "Ports", "80"),
+        (format!("{networks}/ingresses"), "c", json!({"defaultBackend": backend}), "Hosts", "*"),
+        (
+            format!("{networks}/ingresses"),
+            "d",
+            json!({"rules": rules}),
+            "Hosts",
+            "a.example.com,b.example.com,c.example.com + 1 more...",
+        ),
+        (services.clone(), "a", json!({"type": "ExternalName", "externalName": "b.c"}), "External-IP", "b.c"),
+        (services.clone(), "b", json!({"type": "LoadBalancer", "ports": port}), "External-IP", "<pending>"),
+        (services.clone(), "c", json!({"externalIPs": ["1.2.3.4"], "ports": port}), "External-IP", "1.2.3.4"),
+        (services, "d", json!({"ports": port}), "External-IP", "<none>"),
+        (
+            "/apis/batch/v1/namespaces/default/cronjobs".to_owned(),
+            "a",
+            json!({"schedule": "@daily", "suspend": true, "jobTemplate": job}),
+            "Suspend",
+            "True",
+        ),
+        (
+            "/apis/apps/v1/namespaces/default/deployments".to_owned(),
+            "a",
+            deployment["spec"].clone(),
+            "Selector",
+            "!a,app=web",
+        ),
+    ] {
+        stack.post(&all, &json!({"metadata": {"name": name}, "spec": spec})).await.ok();
+        let table = stack.try_send("GET", &format!("{all}/{name}"), accept, "").await.unwrap().ok();
+        let at = table["columnDefinitions"].as_array().unwrap().iter().position(|c| c["name"] == column).unwrap();
+        assert_eq!(table["rows"][0]["cells"][at], shown, "{all}/{name}");
+    }
+}
