@@ -68,16 +68,21 @@ pub(super) fn name_new(place: &Place, value: &mut Value) -> Result<(), ApiError>
     Ok(())
 }
 
-/// Holds the body's name and namespace against the URL's, and fills them in.
+/// Holds the body's name and namespace against the URL's, and fills the namespace in.
 pub(super) fn fits_place(place: &Place, value: &mut Value) -> Result<(), ApiError> {
     let given = object::name(value);
-    if !given.is_empty() && given != place.name {
+    if given.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            place.name
+        )));
+    }
+    if given != place.name {
         return Err(ApiError::bad_request(format!(
             "the name of the object ({given}) does not match the name on the URL ({})",
             place.name
         )));
     }
-    object::set_metadata(value, "name", place.name.as_str().into());
     fill_namespace(place, value)
 }
 
@@ -159,7 +164,7 @@ pub(super) fn admit_over(place: &Place, live: &Value, value: &mut Value) -> Resu
         return Err(ApiError::conflict(subject_of(place), &why));
     }
     let version = object::resource_version(value);
-    if !version.is_empty() && version != object::resource_version(live) {
+    if !["", "0"].contains(&version) && version != object::resource_version(live) {
         return Err(ApiError::modified(subject_of(place)));
     }
     let kept = ["uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];

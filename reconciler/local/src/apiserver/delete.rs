@@ -11,8 +11,7 @@ use super::http::{Answer, Call};
 use super::object;
 use super::read::{Filter, find, key_of, subject_of};
 use super::route::Place;
-use super::rules;
-use super::status::{ApiError, Subject};
+use super::status::ApiError;
 use super::store::{Entry, Refused};
 use super::validate;
 use super::write::persisted;
@@ -147,8 +146,7 @@ impl Options {
 }
 
 fn invalid(reason: &str, field: &str, why: &str) -> ApiError {
-    let subject = Subject { group: "meta.k8s.io", resource: "", name: "" };
-    ApiError::invalid(subject, "DeleteOptions", &[rules::cause(reason, field, why.to_owned())])
+    ApiError::invalid_options("DeleteOptions", reason, field, why)
 }
 
 async fn delete_one(server: &Server, place: &Place, options: &Options) -> Result<Outcome, ApiError> {

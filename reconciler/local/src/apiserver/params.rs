@@ -47,6 +47,12 @@ impl Params {
             // Lists are always whole, so no such token was ever handed out.
             return Err(ApiError::bad_request("continue key is not valid: this server answers lists whole"));
         }
+        for name in ["timeoutSeconds", "limit"] {
+            let text = self.get(name);
+            if !text.is_empty() && text.parse::<i64>().is_err() {
+                return Err(ApiError::bad_request(format!("{name}: {text:?} is no number")));
+            }
+        }
         if self.get("fieldManager").len() > 128 {
             return Err(ApiError::bad_request("fieldManager: Too long: may not be more than 128 bytes"));
         }
@@ -66,6 +72,29 @@ impl Params {
 
     pub fn timeout(&self) -> Option<Duration> {
         self.get("timeoutSeconds").parse().ok().map(Duration::from_secs)
+    }
+
+    /// Refuses a `resourceVersionMatch` that is none, or goes with nothing.
+    pub fn check_match(&self, version_needed: bool) -> Result<(), ApiError> {
+        let (wanted, version) = (self.get("resourceVersionMatch"), self.get("resourceVersion"));
+        let refused =
+            |reason, why: String| Err(ApiError::invalid_options("ListOptions", reason, "resourceVersionMatch", why));
+        match wanted {
+            "" => Ok(()),
+            "Exact" | "NotOlderThan" if version_needed && version.is_empty() => refused(
+                "FieldValueForbidden",
+                "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided".to_owned(),
+            ),
+            "Exact" if version == "0" => refused(
+                "FieldValueForbidden",
+                "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"".to_owned(),
+            ),
+            "Exact" | "NotOlderThan" => Ok(()),
+            other => refused(
+                "FieldValueNotSupported",
+                format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""),
+            ),
+        }
     }
 
     /// The version a list or watch starts from; absent and `0` mean any.

@@ -77,6 +77,7 @@ pub(super) fn get(server: &Server, call: &Call) -> Result<Answer, ApiError> {
 
 pub(super) fn list(server: &Server, call: &Call) -> Result<Answer, ApiError> {
     let filter = Filter::of(call)?;
+    call.params.check_match(true)?;
     if let Some(asked) = call.params.resource_version()?
         && asked > server.store.version()
     {
@@ -93,10 +94,15 @@ pub(super) fn watch(server: Arc<Server>, call: Call) -> Result<Answer, ApiError>
         return Err(ApiError::expired(0, server.store.version()));
     }
     let initial_events = call.params.flag("sendInitialEvents");
-    if initial_events && call.params.get("resourceVersionMatch") != "NotOlderThan" {
-        let message =
-            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        return Err(ApiError::bad_request(message));
+    call.params.check_match(false)?;
+    let wrong = match (initial_events, call.params.get("resourceVersionMatch")) {
+        (true, "NotOlderThan") | (false, "") => None,
+        (true, _) => Some("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+        (false, _) => Some("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
+    };
+    if let Some(why) = wrong {
+        let why = format!("Forbidden: {why}");
+        return Err(ApiError::invalid_options("ListOptions", "FieldValueForbidden", "resourceVersionMatch", why));
     }
     let asked = call.params.resource_version()?;
     if let Some(asked) = asked

@@ -4,11 +4,12 @@ use serde_json::{Map, Value};
 
 use super::names;
 use super::object::{self, at};
+use super::quantity::Quantity;
 use super::route::Place;
 use super::status::Cause;
 
 /// Fields that never change, by kind.
-const FIXED: [(&str, &[&str]); 21] = [
+const FIXED: [(&str, &[&str]); 22] = [
     ("deployments.apps", &["spec", "selector"]),
     ("daemonsets.apps", &["spec", "selector"]),
     ("replicasets.apps", &["spec", "selector"]),
@@ -17,6 +18,7 @@ const FIXED: [(&str, &[&str]); 21] = [
     ("jobs.batch", &["spec", "completionMode"]),
     ("jobs.batch", &["spec", "completions"]),
     ("jobs.batch", &["spec", "podFailurePolicy"]),
+    ("resourcequotas", &["spec", "scopes"]),
     ("secrets", &["type"]),
     ("rolebindings.rbac.authorization.k8s.io", &["roleRef"]),
     ("clusterrolebindings.rbac.authorization.k8s.io", &["roleRef"]),
@@ -42,6 +44,19 @@ const STATEFUL_SET_FREE: [&str; 7] = [
     "persistentVolumeClaimRetentionPolicy",
     "minReadySeconds",
 ];
+
+/// Whether a replacement has to name the version that it replaces.
+pub(super) fn needs_version(key: &str) -> bool {
+    const KINDS: [&str; 6] = [
+        "csidrivers.storage.k8s.io",
+        "csinodes.storage.k8s.io",
+        "csistoragecapacities.storage.k8s.io",
+        "leases.coordination.k8s.io",
+        "poddisruptionbudgets.policy",
+        "volumeattachments.storage.k8s.io",
+    ];
+    KINDS.contains(&key) || key.ends_with(".admissionregistration.k8s.io")
+}
 
 /// The rules that an object, as the next version of `live`, breaks.
 pub(super) fn broken_rules(place: &Place, live: Option<&Value>, value: &Value) -> Vec<Cause> {
@@ -107,17 +122,24 @@ fn stateful_set(live: &Value, value: &Value) -> Option<Cause> {
 
 fn claim(live: &Value, value: &Value) -> Option<Cause> {
     const FREE: [&str; 3] = ["resources", "volumeAttributesClassName", "volumeName"];
-    if without(live.get("spec"), &FREE) == without(value.get("spec"), &FREE) {
-        return None;
+    let bound = object::text(live, &["status", "phase"]) == "Bound";
+    let free = if bound { &FREE[..] } else { &["volumeName"] };
+    if without(live.get("spec"), free) != without(value.get("spec"), free) {
+        let message = "Forbidden: spec is immutable after creation except resources.requests and \
+                       volumeAttributesClassName for bound claims";
+        return Some(cause("FieldValueForbidden", "spec", message.to_owned()));
     }
-    let message = "Forbidden: spec is immutable after creation except resources.requests and \
-                   volumeAttributesClassName for bound claims";
-    Some(cause("FieldValueForbidden", "spec", message.to_owned()))
+    let amount = |v: &Value, path: &[&str]| object::text(v, path).parse::<Quantity>().ok();
+    let requested = |v: &Value| amount(v, &["spec", "resources", "requests", "storage"]);
+    let (old, new) = (requested(live)?, requested(value)?);
+    let least = amount(live, &["status", "capacity", "storage"]).unwrap_or(old);
+    let message = "Forbidden: field can not be less than status.capacity".to_owned();
+    (new < old && new <= least).then(|| cause("FieldValueForbidden", "spec.resources.requests.storage", message))
 }
 
 fn pod(live: &Value, value: &Value) -> Option<Cause> {
     let fixed = |v: &Value| {
-        const FREE: [&str; 4] = ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"];
+        const FREE: [&str; 3] = ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"];
         let mut spec = without(v.get("spec"), &FREE);
         for list in ["containers", "initContainers"] {
             for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
@@ -172,5 +194,33 @@ fn segment_rule(name: &str) -> Option<String> {
     match name {
         "." | ".." => Some(format!("may not be '{name}'")),
         _ => name.chars().find(|c| ['/', '%'].contains(c)).map(|c| format!("may not contain '{c}'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_claim_does_not_shrink_and_grows_only_when_it_is_bound() {
+        let claim = |size: &str, phase: &str| {
+            json!({"spec": {"resources": {"requests": {"storage": size}}},
+                   "status": {"phase": phase, "capacity": {"storage": "2Gi"}}})
+        };
+        let refused = |phase: &str, size: &str| {
+            changed_rules("persistentvolumeclaims", &claim("2Gi", phase), &claim(size, phase)).len()
+        };
+        assert_eq!(refused("Bound", "2048Mi") + refused("Bound", "3Gi") + refused("Pending", "2Gi"), 0);
+        assert_eq!((refused("Bound", "1Gi"), refused("Pending", "3Gi")), (1, 1));
+    }
+
+    #[test]
+    fn a_pod_stays_on_its_node_and_a_quota_keeps_its_scopes() {
+        let pod = |node: &str| json!({"spec": {"nodeName": node}});
+        assert_eq!(changed_rules("pods", &pod("a"), &pod("b"))[0].field, "spec");
+        let quota = |scope: &str| json!({"spec": {"scopes": [scope]}});
+        let refused = changed_rules("resourcequotas", &quota("BestEffort"), &quota("NotBestEffort"));
+        assert_eq!(refused[0].field, "spec.scopes");
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn set(place: &Place, workload: &mut Value, scale: &Value) -> Result<
         return Err(ApiError::conflict(subject_of(place), &why));
     }
     let version = object::resource_version(scale);
-    if !version.is_empty() && version != object::resource_version(workload) {
+    if !["", "0"].contains(&version) && version != object::resource_version(workload) {
         return Err(ApiError::modified(subject_of(place)));
     }
     let replicas = at(scale, &["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(0);

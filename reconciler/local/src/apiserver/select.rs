@@ -35,8 +35,14 @@ pub struct SelectorError(String);
 impl LabelSelector {
     /// Reads `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`; the empty text selects everything.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        let requirements = split_outside_brackets(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
-        requirements.map(requirement).collect::<Result<_, _>>().map(Self)
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        split_outside_brackets(text)
+            .into_iter()
+            .map(|part| requirement(part.trim()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether the labels are selected.
@@ -294,7 +300,7 @@ mod tests {
         ] {
             assert_eq!(LabelSelector::parse(selector).unwrap().matches(labels), selected, "{selector}");
         }
-        for wrong in ["a in (", "a of (b)", "a b", "=b", "a=b c", "a>b"] {
+        for wrong in [",", "a,", ",a", "a in (", "a of (b)", "a b", "=b", "a=b c", "a>b"] {
             assert!(LabelSelector::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -118,6 +118,16 @@ impl ApiError {
         Self { details: Some(Value::Object(details)), ..Self::new(422, "Invalid", message) }
     }
 
+    /// Options of a request that break their rules. `kind` is such as `DeleteOptions`.
+    pub fn invalid_options(kind: &str, reason: &str, field: &str, message: impl Into<String>) -> Self {
+        let subject = Subject { group: "meta.k8s.io", resource: "", name: "" };
+        Self::invalid(
+            subject,
+            kind,
+            &[Cause { reason: reason.to_owned(), message: message.into(), field: field.to_owned() }],
+        )
+    }
+
     pub fn forbidden(subject: Subject<'_>, why: &str) -> Self {
         let message = match subject.name {
             "" => format!("{} is forbidden: {why}", subject.qualified()),

@@ -17,7 +17,7 @@ use super::scale;
 use super::schema::TypeId;
 use super::status::{ApiError, Cause};
 use super::store::{Entry, Key, Refused};
-use super::{defaults, merge, services, ssa, validate};
+use super::{defaults, merge, rules, services, ssa, validate};
 
 /// So often a write that names no version is made again when another came in between.
 const ATTEMPTS: usize = 10;
@@ -71,19 +71,17 @@ pub(super) async fn patch(server: &Server, call: &Call) -> Result<Answer, ApiErr
         return over_present(server, call, &Wish::Patch(patch_type, patch), Vec::new()).await;
     }
     if call.params.get("fieldManager").is_empty() {
-        let cause = Cause {
-            reason: "FieldValueRequired".to_owned(),
-            message: "Required value: is required for apply patch".to_owned(),
-            field: "fieldManager".to_owned(),
-        };
-        let subject = super::status::Subject { group: "meta.k8s.io", resource: "", name: "" };
-        return Err(ApiError::invalid(subject, "PatchOptions", &[cause]));
+        let why = "Required value: is required for apply patch";
+        return Err(ApiError::invalid_options("PatchOptions", "FieldValueRequired", "fieldManager", why));
     }
     let (api_version, kind) = body_type(&call.place)?;
     if object::text(&patch, &["kind"]).is_empty() {
         return Err(ApiError::bad_request("invalid object type: /, Kind=: an apply names its apiVersion and kind"));
     }
     body::expect_type(&mut patch, &api_version, kind)?;
+    if object::name(&patch).is_empty() {
+        object::set_metadata(&mut patch, "name", call.place.name.as_str().into());
+    }
     admission::fits_place(&call.place, &mut patch)?;
     if server.store.get(&key_of(&call.place)).is_none() && part(call).is_empty() {
         match applied_new(server, call, &patch).await {
@@ -129,7 +127,14 @@ async fn over_present(server: &Server, call: &Call, wish: &Wish, warnings: Vec<S
 fn fulfill(server: &Server, call: &Call, live: &Value, wish: &Wish) -> Result<Made, ApiError> {
     let type_id = call.place.kind.resource.type_id;
     let value = match wish {
-        Wish::Replace(value) => return Ok(Made { value: value.clone(), warnings: Vec::new() }),
+        Wish::Replace(value) => {
+            if ["", "0"].contains(&object::resource_version(value)) && rules::needs_version(&call.place.kind.key) {
+                let why = "Invalid value: 0: must be specified for an update".to_owned();
+                let cause = rules::cause("FieldValueInvalid", "metadata.resourceVersion", why);
+                return Err(ApiError::invalid(subject_of(&call.place), &call.place.kind.resource.plural, &[cause]));
+            }
+            return Ok(Made { value: value.clone(), warnings: Vec::new() });
+        }
         Wish::Patch(PatchType::Apply, patch) => {
             let value = applied(server, call, Some(live), patch)?;
             return Ok(Made { value, warnings: Vec::new() });

@@ -246,3 +246,20 @@ async fn what_is_too_deep_to_be_read_back_is_refused_at_once() {
     }
     assert!(refused > 0);
 }
+
+#[tokio::test]
+async fn queries_that_say_nothing_sensible_are_refused() {
+    let stack = Stack::new().await;
+    for (query, code) in [
+        ("timeoutSeconds=abc&watch=1", 400),
+        ("limit=x", 400),
+        ("labelSelector=%2C", 400),
+        ("resourceVersionMatch=Foo&resourceVersion=1", 422),
+        ("resourceVersionMatch=Exact", 422),
+        ("resourceVersionMatch=Exact&resourceVersion=0", 422),
+        ("resourceVersionMatch=NotOlderThan&watch=1", 422),
+        ("resourceVersionMatch=NotOlderThan&resourceVersion=1", 200),
+    ] {
+        assert_eq!(stack.get(&format!("{MAPS}?{query}")).await.code, code, "{query}");
+    }
+}
