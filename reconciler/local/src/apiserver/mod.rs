@@ -12,10 +12,14 @@
 //! - A list is always whole: `limit` is ignored. Lists and watches are always of the latest state.
 //! - A deleted object is gone at once: no grace period.
 //! - Cluster IPs and node ports that a client chooses are taken as they are.
+//! - Not checked: that a time zone exists, the amounts in LimitRanges, paths of `fieldRef`, host bits of
+//!   `loadBalancerSourceRanges`, multiples of huge pages, and whether a quota's scopes fit what it counts.
+//! - A Deployment takes over a ReplicaSet without owner only if it has the name that the template gives it.
 //! - Pods are simulated, at most 500 of a workload: no logs, exec, eviction or service account tokens; no Endpoints or
 //!   EndpointSlices.
 //! - JSON bodies with two equal keys are read with the last one. Protobuf bodies are read for Namespaces and access
 //!   reviews only, because kubectl insists; all others are refused with advice.
+//! - `/openapi/v2` is empty; `/openapi/v3` is not.
 //! - No CustomResourceDefinitions, and no `autoscaling/v1` HorizontalPodAutoscalers: they are unknown paths.
 
 mod addresses;

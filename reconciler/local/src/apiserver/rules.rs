@@ -167,6 +167,10 @@ fn without(value: Option<&Value>, fields: &[&str]) -> Map<String, Value> {
 fn name_rule(key: &str, name: &str) -> Vec<Cause> {
     let broken = match key {
         "namespaces" => names::dns_label(name),
+        "cronjobs.batch" => {
+            let long = (name.len() > 52).then(|| "must be no more than 52 characters".to_owned());
+            names::dns_subdomain(name).into_iter().chain(long).collect()
+        }
         "services" => service_rule(name).into_iter().collect(),
         _ if key.ends_with(".rbac.authorization.k8s.io") => segment_rule(name).into_iter().collect(),
         _ => names::dns_subdomain(name),

@@ -3,7 +3,6 @@
 use super::{Report, below};
 use crate::apiserver::canonical::is_zero;
 use crate::apiserver::names;
-use crate::apiserver::quantity::Quantity;
 use crate::apiserver::select::selects;
 use serde_json::{Map, Value, json};
 
@@ -153,21 +152,6 @@ pub(super) fn job(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn cron_job(fields: &Fields, path: &str, report: &mut Report) {
-    let schedule = text(fields, "schedule");
-    let parts: Vec<&str> = schedule.split_whitespace().collect();
-    let known = |c: char| c.is_ascii_alphanumeric() || "*/,-?".contains(c);
-    if schedule.is_empty() {
-        report.required(below(path, "schedule"), "");
-    } else if !schedule.starts_with('@') && parts.len() != 5 {
-        let detail = format!("expected exactly 5 fields, found {}: [{}]", parts.len(), parts.join(" "));
-        report.invalid(below(path, "schedule"), &json!(schedule), &detail);
-    } else if let Some(part) = parts.iter().find(|part| !schedule.starts_with('@') && !part.chars().all(known)) {
-        let detail = format!("failed to parse int from {part}");
-        report.invalid(below(path, "schedule"), &json!(schedule), &detail);
-    }
-}
-
 pub(super) fn data(fields: &Fields, path: &str, report: &mut Report) {
     let mut size = 0;
     let lists = ["data", "binaryData"];
@@ -205,26 +189,7 @@ pub(super) fn claim(fields: &Fields, path: &str, report: &mut Report) {
     for mode in modes.iter().filter(|mode| !MODES.iter().any(|known| *mode == known)) {
         report.unsupported(below(path, "accessModes"), mode, MODES);
     }
-    let field = below(path, "resources[storage]");
-    let storage = fields.get("resources").and_then(|r| r.pointer("/requests/storage"));
-    match storage.map(|storage| (storage, storage.as_str().and_then(|text| text.parse::<Quantity>().ok()))) {
-        None => report.required(field, ""),
-        Some((shown, Some(amount))) if amount.is_negative() || shown == "0" => {
-            report.invalid(field, shown, "must be greater than zero");
-        }
-        Some(_) => {}
-    }
-}
-
-/// Amounts that may not be negative.
-pub(super) fn quantities(fields: &Fields, path: &str, list: &str, report: &mut Report) {
-    for (name, amount) in object(fields, list).into_iter().flatten() {
-        let parsed = amount.as_str().and_then(|text| text.parse::<Quantity>().ok());
-        if parsed.is_some_and(|quantity| quantity.is_negative()) {
-            let field = format!("{}[{name}]", below(path, list));
-            report.invalid(field, amount, "must be greater than or equal to 0");
-        }
-    }
+    super::amounts::claim(fields, path, report);
 }
 
 pub(super) fn policy_rule(fields: &Fields, path: &str, report: &mut Report) {
@@ -272,19 +237,6 @@ pub(super) fn cluster_role_binding(fields: &Fields, path: &str, report: &mut Rep
         if text(subject, "namespace").is_empty() {
             report.required(format!("{}[{place}].namespace", below(path, "subjects")), "");
         }
-    }
-}
-
-pub(super) fn autoscaler(fields: &Fields, path: &str, report: &mut Report) {
-    let number = |name: &str| fields.get(name).and_then(Value::as_i64).unwrap_or(0);
-    let (least, most) = (number("minReplicas"), number("maxReplicas"));
-    if least < 1 {
-        report.invalid(below(path, "minReplicas"), &json!(least), "must be greater than or equal to 1");
-    }
-    if most < 1 {
-        report.invalid(below(path, "maxReplicas"), &json!(most), "must be greater than 0");
-    } else if most < least {
-        report.invalid(below(path, "maxReplicas"), &json!(most), "must be greater than or equal to `minReplicas`");
     }
 }
 

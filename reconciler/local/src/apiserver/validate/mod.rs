@@ -2,11 +2,15 @@
 //!
 //! In this order: [`drop_unknown`] and [`decode`] on what was sent; then, with all defaults filled in, [`values`].
 
+mod amounts;
+mod autoscaling;
 mod decode;
 mod kinds;
 mod networks;
 mod pods;
 mod rules;
+mod schedules;
+mod volumes;
 
 pub use decode::{decode, drop_unknown};
 
@@ -114,17 +118,42 @@ fn special(name: &str) -> Option<Special> {
         }
         "apps.v1.DeploymentStrategy" => kinds::deployment_strategy,
         "batch.v1.JobSpec" => kinds::job,
-        "batch.v1.CronJobSpec" => kinds::cron_job,
+        "batch.v1.CronJobSpec" => schedules::cron_job,
         "core.v1.ConfigMap" | "core.v1.Secret" => kinds::data,
         "core.v1.ServiceSpec" => networks::service,
         "core.v1.ServicePort" => networks::service_port,
         "core.v1.PersistentVolumeClaimSpec" => kinds::claim,
-        "core.v1.ResourceQuotaSpec" => |fields, path, report| kinds::quantities(fields, path, "hard", report),
+        "core.v1.ResourceQuotaSpec" => amounts::quota,
         "core.v1.PodSpec" => pods::pod,
         "core.v1.Container" => pods::container,
         "core.v1.ContainerPort" => pods::port,
         "core.v1.EnvVar" => pods::env,
-        "core.v1.ResourceRequirements" => pods::resources,
+        "core.v1.ResourceRequirements" => amounts::resources,
+        "core.v1.EnvFromSource" => pods::env_from,
+        "core.v1.ConfigMapEnvSource" | "core.v1.SecretEnvSource" => {
+            |fields, path, report| volumes::named(fields, path, "name", report)
+        }
+        "core.v1.ConfigMapKeySelector" | "core.v1.SecretKeySelector" => pods::key_of,
+        "core.v1.Probe" => pods::probe,
+        "core.v1.LifecycleHandler" => pods::lifecycle,
+        "core.v1.ExecAction" => |fields, path, report| {
+            if kinds::items(fields, "command").is_empty() {
+                report.required(below(path, "command"), "");
+            }
+        },
+        "core.v1.ConfigMapVolumeSource" => volumes::config_map,
+        "core.v1.SecretVolumeSource" => volumes::secret,
+        "core.v1.DownwardAPIVolumeSource" | "core.v1.ProjectedVolumeSource" => volumes::files,
+        "core.v1.KeyToPath" | "core.v1.DownwardAPIVolumeFile" => volumes::file,
+        "core.v1.HostPathVolumeSource" => volumes::host_path,
+        "core.v1.VolumeMount" => volumes::mount,
+        "autoscaling.v2.MetricSpec" => autoscaling::metric,
+        "autoscaling.v2.ResourceMetricSource" | "autoscaling.v2.ContainerResourceMetricSource" => autoscaling::resource,
+        "autoscaling.v2.PodsMetricSource" => autoscaling::pods,
+        "autoscaling.v2.ObjectMetricSource" | "autoscaling.v2.ExternalMetricSource" => autoscaling::other,
+        "autoscaling.v2.MetricTarget" => autoscaling::target,
+        "networking.v1.NetworkPolicySpec" => networks::policy,
+        "networking.v1.NetworkPolicyPeer" => networks::peer,
         "networking.v1.IngressSpec" => networks::ingress,
         "networking.v1.HTTPIngressPath" => networks::ingress_path,
         "networking.v1.IngressServiceBackend" => networks::ingress_backend,
@@ -134,7 +163,7 @@ fn special(name: &str) -> Option<Special> {
         "rbac.v1.RoleRef" => kinds::role_ref,
         "rbac.v1.Subject" => kinds::subject,
         "rbac.v1.ClusterRoleBinding" => kinds::cluster_role_binding,
-        "autoscaling.v2.HorizontalPodAutoscalerSpec" => kinds::autoscaler,
+        "autoscaling.v2.HorizontalPodAutoscalerSpec" => autoscaling::autoscaler,
         "policy.v1.PodDisruptionBudgetSpec" => kinds::disruption_budget,
         _ => return None,
     })

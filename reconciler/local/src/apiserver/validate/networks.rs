@@ -17,6 +17,19 @@ pub(super) fn service(fields: &Fields, path: &str, report: &mut Report) {
     if kind == "ExternalName" && text(fields, "externalName").is_empty() {
         report.required(below(path, "externalName"), "");
     }
+    let external = text(fields, "externalName");
+    for wrong in names::dns_subdomain(external.trim_end_matches('.'))
+        .iter()
+        .filter(|_| kind == "ExternalName" && !external.is_empty())
+    {
+        report.invalid(below(path, "externalName"), &json!(external), wrong);
+    }
+    for (place, ip) in items(fields, "externalIPs").iter().enumerate() {
+        if ip.as_str().is_none_or(|ip| ip.parse::<IpAddr>().is_err()) {
+            let field = format!("{}[{place}]", below(path, "externalIPs"));
+            report.invalid(field, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        }
+    }
     for (place, port) in ports.iter().enumerate() {
         let field = format!("{}[{place}]", below(path, "ports"));
         let name = text(port, "name");
@@ -49,12 +62,29 @@ pub(super) fn ingress(fields: &Fields, path: &str, report: &mut Report) {
     for (place, rule) in items(fields, "rules").iter().enumerate() {
         let host = rule.get("host").and_then(Value::as_str).unwrap_or_default();
         let field = format!("{}[{place}].host", below(path, "rules"));
-        let plain = host.strip_prefix("*.").unwrap_or(host);
         if host.parse::<IpAddr>().is_ok() {
             report.invalid(field, &json!(host), "must be a DNS name, not an IP address");
-        } else if let Some(wrong) = names::dns_subdomain(plain).first().filter(|_| !host.is_empty()) {
-            report.invalid(field, &json!(host), wrong);
+        } else if !host.is_empty() {
+            check_host(host, field, report);
         }
+    }
+    for (place, tls) in items(fields, "tls").iter().filter_map(Value::as_object).enumerate() {
+        let field = |name: &str| format!("{}[{place}].{name}", below(path, "tls"));
+        for (number, host) in items(tls, "hosts").iter().enumerate() {
+            check_host(host.as_str().unwrap_or_default(), format!("{}[{number}]", field("hosts")), report);
+        }
+        let secret = text(tls, "secretName");
+        for wrong in names::dns_subdomain(secret).iter().filter(|_| !secret.is_empty()) {
+            report.invalid(field("secretName"), &json!(secret), wrong);
+        }
+    }
+}
+
+/// A name, of which the first part may be `*`.
+fn check_host(host: &str, field: String, report: &mut Report) {
+    let plain = host.strip_prefix("*.").unwrap_or(host);
+    if let Some(wrong) = names::dns_subdomain(plain).first() {
+        report.invalid(field, &json!(host), wrong);
     }
 }
 
@@ -107,6 +137,29 @@ pub(super) fn policy_port(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
+pub(super) fn policy(fields: &Fields, path: &str, report: &mut Report) {
+    let types = items(fields, "policyTypes");
+    if types.len() > 2 {
+        let detail = "may not specify more than two policyTypes";
+        return report.invalid(below(path, "policyTypes"), &fields["policyTypes"], detail);
+    }
+    for (place, kind) in types.iter().enumerate().filter(|(_, kind)| *kind != "Ingress" && *kind != "Egress") {
+        report.unsupported(format!("{}[{place}]", below(path, "policyTypes")), kind, ["Ingress", "Egress"]);
+    }
+}
+
+pub(super) fn peer(fields: &Fields, path: &str, report: &mut Report) {
+    let by_label = object(fields, "podSelector").or_else(|| object(fields, "namespaceSelector")).is_some();
+    match (object(fields, "ipBlock").is_some(), by_label) {
+        (false, false) => report.required(path.to_owned(), "must specify a peer"),
+        (true, true) => {
+            let detail = "may not specify both ipBlock and another peer";
+            report.add("FieldValueForbidden", path.to_owned(), "Forbidden", detail);
+        }
+        _ => {}
+    }
+}
+
 /// An address and how many of its bits count.
 fn cidr(text: &str) -> Option<(u128, u32)> {
     let (address, bits) = text.split_once('/')?;
@@ -118,7 +171,13 @@ fn cidr(text: &str) -> Option<(u128, u32)> {
     Some((value, bits))
 }
 
+/// Whether bits are set that do not count.
+fn has_host_bits((address, bits): (u128, u32)) -> bool {
+    address.checked_shl(bits).is_some_and(|rest| rest != 0)
+}
+
 pub(super) fn ip_block(fields: &Fields, path: &str, report: &mut Report) {
+    const HOST_BITS: &str = "must not have bits set beyond the prefix length";
     const WRONG: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
     let block = text(fields, "cidr");
     if block.is_empty() {
@@ -127,12 +186,18 @@ pub(super) fn ip_block(fields: &Fields, path: &str, report: &mut Report) {
     let Some((outer, outer_bits)) = cidr(block) else {
         return report.invalid(below(path, "cidr"), &json!(block), WRONG);
     };
+    if has_host_bits((outer, outer_bits)) {
+        report.invalid(below(path, "cidr"), &json!(block), HOST_BITS);
+    }
     for (place, except) in items(fields, "except").iter().enumerate() {
         let field = format!("{}[{place}]", below(path, "except"));
         let Some((inner, bits)) = cidr(except.as_str().unwrap_or_default()) else {
             report.invalid(field, except, WRONG);
             continue;
         };
+        if has_host_bits((inner, bits)) {
+            report.invalid(field.clone(), except, HOST_BITS);
+        }
         let prefix = |address: u128| address.checked_shr(128 - outer_bits).unwrap_or(0);
         if bits <= outer_bits || prefix(inner) != prefix(outer) {
             report.invalid(field, except, "must be a strict subset of `cidr`");

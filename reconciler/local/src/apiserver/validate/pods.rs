@@ -2,7 +2,7 @@
 
 use super::rules::{port as check_port, port_name};
 use super::{Report, below};
-use crate::apiserver::quantity::Quantity;
+use crate::apiserver::names;
 use serde_json::{Map, Value, json};
 
 type Fields = Map<String, Value>;
@@ -105,20 +105,42 @@ pub(super) fn env(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn resources(fields: &Fields, path: &str, report: &mut Report) {
-    for list in ["limits", "requests"] {
-        super::kinds::quantities(fields, path, list, report);
+/// Variables from all of a ConfigMap or Secret. As the real server has it, the number of the source is not told.
+pub(super) fn env_from(fields: &Fields, path: &str, report: &mut Report) {
+    let list = path.rsplit_once('[').map_or(path, |(list, _)| list).to_owned();
+    match ["configMapRef", "secretRef"].iter().filter(|name| fields.contains_key(**name)).count() {
+        0 => report.invalid(list, &json!(""), "must specify one of: `configMapRef` or `secretRef`"),
+        1 => {}
+        _ => report.invalid(list, &json!(""), "may not have more than one field specified at a time"),
     }
-    let amounts = |list: &str| fields.get(list).and_then(Value::as_object).cloned().unwrap_or_default();
-    let limits = amounts("limits");
-    for (name, request) in amounts("requests") {
-        let parse = |value: &Value| value.as_str().and_then(|text| text.parse::<Quantity>().ok());
-        let limit = limits.get(&name);
-        if let (Some(asked), Some(limit)) = (parse(&request), limit.and_then(parse))
-            && asked > limit
-        {
-            let detail = format!("must be less than or equal to {name} limit of {limit}");
-            report.invalid(below(path, "requests"), &request, &detail);
-        }
+}
+
+/// A key of a ConfigMap or Secret.
+pub(super) fn key_of(fields: &Fields, path: &str, report: &mut Report) {
+    let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
+    for wrong in names::dns_subdomain(name) {
+        report.invalid(below(path, "name"), &json!(name), &wrong);
+    }
+}
+
+pub(super) fn probe(fields: &Fields, path: &str, report: &mut Report) {
+    handler(fields, path, &["exec", "httpGet", "tcpSocket", "grpc"], report);
+    let until_ready = path.ends_with("livenessProbe") || path.ends_with("startupProbe");
+    if let Some(number) = fields.get("successThreshold").filter(|n| until_ready && n.as_i64().is_some_and(|n| n > 1)) {
+        report.invalid(below(path, "successThreshold"), number, "must be 1");
+    }
+}
+
+pub(super) fn lifecycle(fields: &Fields, path: &str, report: &mut Report) {
+    handler(fields, path, &["exec", "httpGet", "tcpSocket", "sleep"], report);
+}
+
+fn handler(fields: &Fields, path: &str, kinds: &[&str], report: &mut Report) {
+    let mut present = kinds.iter().filter(|kind| fields.get(**kind).is_some_and(|handler| !handler.is_null()));
+    if present.next().is_none() {
+        report.required(path.to_owned(), "must specify a handler type");
+    }
+    for other in present {
+        report.add("FieldValueForbidden", below(path, other), "Forbidden", "may not specify more than 1 handler type");
     }
 }

@@ -10,12 +10,18 @@ enum Rule {
     AtLeast(i64),
     Port,
     Label,
+    /// A number or a percentage.
+    Share,
+    /// A number, or a percentage up to 100.
+    Part,
 }
 
+const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or \
+                       '93%', regex used for validation is '[0-9]+%')";
 const NOT_NEGATIVE: Rule = Rule::AtLeast(0);
 
 /// The fields of a type that follow a rule, if they are there.
-const RULES: [(&str, &[&str], Rule); 14] = [
+const RULES: [(&str, &[&str], Rule); 19] = [
     (
         "apps.v1.DeploymentSpec",
         &["replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"],
@@ -46,6 +52,11 @@ const RULES: [(&str, &[&str], Rule); 14] = [
     ("core.v1.GRPCAction", &["port"], Rule::Port),
     ("core.v1.Volume", &["name"], Rule::Label),
     ("core.v1.Container", &["name"], Rule::Label),
+    ("apps.v1.RollingUpdateDeployment", &["maxSurge"], Rule::Share),
+    ("apps.v1.RollingUpdateDeployment", &["maxUnavailable"], Rule::Part),
+    ("apps.v1.RollingUpdateDaemonSet", &["maxSurge", "maxUnavailable"], Rule::Part),
+    ("apps.v1.RollingUpdateStatefulSetStrategy", &["maxUnavailable"], Rule::Part),
+    ("policy.v1.PodDisruptionBudgetSpec", &["minAvailable", "maxUnavailable"], Rule::Part),
 ];
 
 /// Required fields that may be empty, or whose absence is said in other words.
@@ -103,6 +114,16 @@ impl Rule {
             (Self::AtLeast(least), Value::Number(number)) if number.as_i64().is_some_and(|n| n < *least) => {
                 report.invalid(path.to_owned(), value, &format!("must be greater than or equal to {least}"));
             }
+            (Self::Share | Self::Part, Value::Number(number)) if number.as_i64().is_some_and(|n| n < 0) => {
+                report.invalid(path.to_owned(), value, "must be greater than or equal to 0");
+            }
+            (Self::Share | Self::Part, Value::String(text)) => match text.strip_suffix('%').map(str::parse::<u32>) {
+                Some(Ok(percent)) if percent > 100 && matches!(self, Self::Part) => {
+                    report.invalid(path.to_owned(), value, "must not be greater than 100%");
+                }
+                Some(Ok(_)) => {}
+                _ => report.invalid(path.to_owned(), value, PERCENT),
+            },
             (Self::Port, _) => port(value, path, report),
             (Self::Label, Value::String(text)) if !text.is_empty() => {
                 for wrong in names::dns_label(text) {
