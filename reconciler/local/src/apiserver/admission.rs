@@ -156,6 +156,16 @@ fn terminating(place: &Place) -> ApiError {
     error
 }
 
+/// A replacement of an object of some kinds names the version that it replaces.
+pub(super) fn names_version(place: &Place, value: &Value) -> Result<(), ApiError> {
+    if !["", "0"].contains(&object::resource_version(value)) || !rules::needs_version(&place.kind.key) {
+        return Ok(());
+    }
+    let why = "Invalid value: 0: must be specified for an update".to_owned();
+    let cause = rules::cause("FieldValueInvalid", "metadata.resourceVersion", why);
+    Err(ApiError::invalid(subject_of(place), &place.kind.resource.plural, &[cause]))
+}
+
 /// Admits a new version: it fits the present one, and only its own part of the object changes.
 pub(super) fn admit_over(place: &Place, live: &Value, value: &mut Value) -> Result<(), ApiError> {
     let (given, present) = (object::uid(value).to_owned(), object::uid(live));

@@ -17,7 +17,7 @@ use super::scale;
 use super::schema::TypeId;
 use super::status::{ApiError, Cause};
 use super::store::{Entry, Key, Refused};
-use super::{defaults, merge, rules, services, ssa, validate};
+use super::{defaults, merge, services, ssa, validate};
 
 /// So often a write that names no version is made again when another came in between.
 const ATTEMPTS: usize = 10;
@@ -128,11 +128,7 @@ fn fulfill(server: &Server, call: &Call, live: &Value, wish: &Wish) -> Result<Ma
     let type_id = call.place.kind.resource.type_id;
     let value = match wish {
         Wish::Replace(value) => {
-            if ["", "0"].contains(&object::resource_version(value)) && rules::needs_version(&call.place.kind.key) {
-                let why = "Invalid value: 0: must be specified for an update".to_owned();
-                let cause = rules::cause("FieldValueInvalid", "metadata.resourceVersion", why);
-                return Err(ApiError::invalid(subject_of(&call.place), &call.place.kind.resource.plural, &[cause]));
-            }
+            admission::names_version(&call.place, value)?;
             return Ok(Made { value: value.clone(), warnings: Vec::new() });
         }
         Wish::Patch(PatchType::Apply, patch) => {
