@@ -5,6 +5,7 @@ mod call;
 mod error;
 mod health;
 mod inventory;
+mod kubeconfig;
 mod limit;
 mod observe;
 mod preview;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use dayfly_core::observed::Observed;
 use dayfly_core::platform::environment;
 use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::config::Config;
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
@@ -78,7 +79,7 @@ impl Cluster {
         let mut config = match target {
             environment::Cluster::InCluster => Config::incluster().map_err(|error| unusable(error.to_string()))?,
             environment::Cluster::Context(context) => {
-                from_kubeconfig(context, kubeconfig).await.map_err(|error| unusable(error.to_string()))?
+                kubeconfig::config(context, kubeconfig).await.map_err(unusable)?
             }
         };
         // Retries are ours: bounded, counted, and never of what must not be sent twice.
@@ -164,13 +165,4 @@ impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cluster({})", self.name())
     }
-}
-
-async fn from_kubeconfig(context: &str, file: Option<&Path>) -> Result<Config, kube::config::KubeconfigError> {
-    let kubeconfig = match file {
-        Some(path) => Kubeconfig::read_from(path)?,
-        None => Kubeconfig::read()?,
-    };
-    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    Config::from_custom_kubeconfig(kubeconfig, &options).await
 }
