@@ -262,3 +262,36 @@ fn a_shallow_clone_is_seeded_as_one_commit() {
     assert_eq!(once.code, Some(0), "{}", once.stderr);
     assert_eq!(commits(&bare(&environment)), 1);
 }
+
+#[test]
+fn a_damaged_repository_is_no_absent_one() {
+    let environment = sample();
+    assert_eq!(environment.dayfly(&ONCE).code, Some(0));
+    let (git, key) = (bare(&environment), fs::read(environment.platform().join(".dayfly/ledger.key")).unwrap());
+    let tip = Repository::open(&git).unwrap().revparse_single("main").unwrap().id().to_string();
+    let object = git.join("objects").join(&tip[..2]).join(&tip[2..]);
+    fs::remove_file(&object).unwrap();
+    fs::write(&object, "0123456789").unwrap();
+    for command in [&["status"][..], &["plan"], &["adopt"], &["renew", "quarterly-feedback"], &ONCE] {
+        let answer = environment.dayfly(command);
+        assert_eq!(answer.code, Some(2), "{command:?} {}", answer.stderr);
+        assert!(answer.stderr.contains("the commit that refs/heads/main names is damaged"), "{}", answer.stderr);
+        assert!(answer.stderr.contains("brings them back from a clone that has them whole"), "{}", answer.stderr);
+    }
+    assert_eq!(fs::read(&object).unwrap(), b"0123456789");
+    assert_eq!(fs::read(environment.platform().join(".dayfly/ledger.key")).unwrap(), key);
+}
+
+#[test]
+fn a_damaged_store_is_filled_again_from_git() {
+    let environment = sample();
+    assert_eq!(environment.dayfly(&ONCE).code, Some(0));
+    environment.write(".dayfly/kubernetes/objects.redb", "rubbish");
+    let refused = environment.dayfly(&ONCE);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("help: remove only ./.dayfly/kubernetes: "), "{}", refused.stderr);
+    fs::remove_dir_all(environment.platform().join(".dayfly/kubernetes")).unwrap();
+    let again = environment.dayfly(&ONCE);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(again.stdout.contains("objects created"), "{}", again.stdout);
+}

@@ -1,6 +1,6 @@
 //! One error for everything that ends a command, and the one place where errors become words for people.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::git;
 
@@ -77,7 +77,7 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Git(error) => error.help(),
-            Self::File { .. } => None,
+            Self::File { source, .. } => disk::help(&source.to_string()).map(str::to_owned),
             Self::Usage { help, .. } | Self::Refused { help, .. } => Some(help.clone()),
         }
     }
@@ -89,6 +89,42 @@ impl Reason {
         match self {
             Self::Refused => 1,
             Self::Conflict | Self::Failed => 2,
+        }
+    }
+}
+
+/// A path as a shell takes it: in quotes where it has more than plain characters.
+pub fn shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@,:".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// What the system says where a disk takes no more, whoever hands it on.
+pub mod disk {
+    /// The next step, if that is what is said.
+    pub fn help(said: &str) -> Option<&'static str> {
+        let is_said = |words: &str| said.contains(words);
+        if is_said("No space left on device") || is_said("Disk quota exceeded") {
+            Some("the disk is full: free some space, then run the same command again")
+        } else if is_said("Read-only file system") {
+            Some("the disk cannot be written: make it writable, or work in a folder that is")
+        } else if is_said("Permission denied") {
+            Some("this account may not do that there: give it the right, or work in a folder of its own")
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell;
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        for (path, word) in [("a/b.git", "a/b.git"), ("my apps", "'my apps'"), ("it's", r"'it'\''s'")] {
+            assert_eq!(shell(path.as_ref()), word);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{Context, Exit};
-use crate::error::Error;
+use crate::error::{Error, shell};
 use crate::git::{self, Commit, MAIN, Writer};
 
 /// The shipped platform: every file of `apps/ catalog/ environments/ policies/`, by path.
@@ -56,7 +56,7 @@ impl Init {
         ));
         context.output.note(format!(
             "next:  cd {}\n       dayfly new --template simple-survey/v1 --name first-survey --commit\n       dayfly up",
-            directory.display()
+            shell(directory)
         ));
         Ok(0)
     }

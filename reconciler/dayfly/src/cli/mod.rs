@@ -217,7 +217,7 @@ fn run(context: &Context, verb: Verb) -> Exit {
 
 fn trace(verbose: u8) {
     let filter = match verbose {
-        0 => "off,dayfly=error",
+        0 => "off,dayfly=error,dayfly_local=off",
         1 => "dayfly=info,dayfly_core=info,dayfly_local=info,warn",
         _ => "dayfly=debug,dayfly_core=debug,dayfly_local=debug,info",
     };

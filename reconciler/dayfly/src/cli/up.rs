@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use dayfly_core::ledger::Fact;
 use dayfly_core::platform::Platform;
 use dayfly_core::platform::environment::Cluster;
-use dayfly_local::apiserver::{ApiServer, Config, Handle, StartError};
+use dayfly_local::apiserver::{ApiServer, Config, DiskError, Handle, StartError};
 use serde_json::json;
 
 use super::{Context, Exit, run};
 use crate::clusters::Target;
-use crate::error::Error;
+use crate::error::{Error, disk, shell};
 use crate::git::{self, Repository, Seeded};
 use crate::home::Home;
 use crate::ledger;
@@ -58,11 +58,13 @@ impl Up {
         };
         let key = home.signer(context.global.ledger_key.as_deref())?.verifier();
         let mut reconciler = context.configured(Reconciler::new(home.repository()?, key, target));
+        let mut code = 0;
         if self.once {
             let pass = reconciler.pass(context.now()).await?;
             drop(reconciler);
             run::print_pass(context, &pass)?;
             note_unpushed(context, home, seeded)?;
+            code = 2 * u8::from(pass.diagnostics.iter().any(|found| found.rule == "cluster/StorageRefuses"));
         } else {
             greet(context, home, server.as_ref().map(|server| server.url()).as_deref(), self.watch);
             let saves = self.watch.then(|| home.directory().to_owned());
@@ -71,7 +73,7 @@ impl Up {
         if let Some(server) = server {
             server.shutdown().await;
         }
-        Ok(0)
+        Ok(code)
     }
 }
 
@@ -101,18 +103,17 @@ fn seed(context: &Context, home: &Home) -> Result<Seeded, Error> {
     }
     // Only what is seeded here is approved unseen. The mark says that a seeding is under way, over a crash too.
     let mark = home.state().join("seeding");
-    if !home.bare().is_dir() {
-        fs::write(&mark, "").map_err(Error::file(&mark))?;
+    if home.bare().is_dir() && !mark.exists() {
+        return Ok(Seeded::Stood);
     }
+    fs::write(&mark, "").map_err(Error::file(&mark))?;
     let seeded = git::seed(home.directory(), &home.bare(), context.now())?;
     let repository = home.repository()?;
     let signer = home.signer_or_new(context.global.ledger_key.as_deref())?;
-    if mark.exists() && ledger::read(&repository, &signer.verifier())?.is_none() {
+    if ledger::read(&repository, &signer.verifier())?.is_none() {
         ledger::append(&repository, &signer, repository.tip()?.revision, context.now(), Fact::Baseline)?;
     }
-    if mark.exists() {
-        fs::remove_file(&mark).map_err(Error::file(&mark))?;
-    }
+    fs::remove_file(&mark).map_err(Error::file(&mark))?;
     Ok(seeded)
 }
 
@@ -122,8 +123,16 @@ async fn serve_api(home: &Home, port: u16) -> Result<Handle, Error> {
         Err(StartError::Listen { .. }) => ApiServer::start(config(0)).await,
         started => started,
     };
-    started.map_err(|e| {
-        Error::usage(format!("the embedded Kubernetes API does not start: {e}"), "`rm -r .dayfly` starts afresh")
+    started.map_err(|error| {
+        let fact = format!("the embedded Kubernetes API does not start: {error}");
+        let state = home.state().join("kubernetes");
+        let afresh = format!("remove only {}: the next `dayfly up` fills it again from git", shell(&state));
+        let help = match &error {
+            StartError::NotLoopback(_) | StartError::Listen { .. } => "name another port with --port".into(),
+            StartError::Disk(DiskError::InUse(_)) => "stop the other one first".into(),
+            StartError::Disk(_) => disk::help(&fact).map_or(afresh, str::to_owned),
+        };
+        Error::usage(fact, help)
     })
 }
 
@@ -154,7 +163,7 @@ fn write_kubeconfig(path: &Path, url: &str, contexts: &BTreeSet<String>) -> Resu
 
 fn greet(context: &Context, home: &Home, url: Option<&str>, watch: bool) {
     let output = &context.output;
-    let absolute = |path: PathBuf| path.canonicalize().unwrap_or(path).display().to_string();
+    let absolute = |path: PathBuf| shell(&path.canonicalize().unwrap_or(path));
     let line = |what: &str, how: String| output.note(format!("  {:<12} {how}", output.paint(Style::Dim, what)));
     output.note(output.paint(Style::Bold, "Dayfly is up."));
     line("deploy", format!("git push {} HEAD:main", absolute(home.bare())));
@@ -178,7 +187,7 @@ fn note_unpushed(context: &Context, home: &Home, seeded: Seeded) -> Result<(), E
         context.output.note(format!(
             "HEAD ({}) is not in the platform's repository yet: git push {} HEAD:main",
             head.revision.short(),
-            bare.display()
+            shell(&bare)
         ));
     }
     Ok(())

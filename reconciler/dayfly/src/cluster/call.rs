@@ -46,7 +46,8 @@ impl Cluster {
                 Attempt::Done(answer) => return Ok(answer),
                 Attempt::Refused { status, body, pause } => {
                     let fact = classify(&request, status, &body, attempt);
-                    let may_pass = matches!(status, 429 | 500 | 502 | 503 | 504) && !matches!(fact, Fact::Invalid(_));
+                    let may_pass = matches!(status, 429 | 500 | 502 | 503 | 504)
+                        && !matches!(fact, Fact::Invalid(_) | Fact::StorageRefuses(_));
                     if !may_pass && fact != Fact::QuotaUncounted {
                         return Err(error(fact));
                     }

@@ -86,6 +86,9 @@ pub enum Fact {
         /// How often it was tried.
         attempts: u32,
     },
+    /// The API server has nowhere to write.
+    #[error("the API server cannot store anything: {0}")]
+    StorageRefuses(String),
     /// Another failure of the API server.
     #[error("the API server failed ({status}): {message}")]
     Server {
@@ -147,6 +150,9 @@ impl ClusterError {
             Fact::Busy { .. } | Fact::Server { .. } => {
                 "nothing to do: Dayfly tries again; if it stays, look at the API server".into()
             }
+            Fact::StorageRefuses(_) => {
+                "the API server's disk is full or cannot be written: free some space there; Dayfly tries again".into()
+            }
             Fact::TimedOut { .. } => "look at the object's events; Dayfly goes on as soon as it changes".into(),
             Fact::Inventory(error) => error.help(),
         }
@@ -173,6 +179,7 @@ impl ClusterError {
             Fact::Immutable(_) => "Immutable",
             Fact::Invalid(_) => "Invalid",
             Fact::Busy { .. } => "Busy",
+            Fact::StorageRefuses(_) => "StorageRefuses",
             Fact::Server { .. } => "ServerError",
             Fact::TimedOut { .. } => "TimedOut",
             Fact::Inventory(_) => "InventoryUnreadable",
@@ -191,6 +198,7 @@ impl ClusterError {
                 | Fact::NotFound
                 | Fact::Moved(_)
                 | Fact::Busy { .. }
+                | Fact::StorageRefuses(_)
                 | Fact::Server { .. }
                 | Fact::TimedOut { .. }
                 | Fact::Stopped
@@ -234,6 +242,10 @@ pub(super) fn classify(request: &Request, status: u16, body: &Value, attempts: u
         // How an API server answers an apply with a field that no schema has.
         500 if message.contains("failed to create typed patch object") => Fact::Invalid(message),
         _ if message.contains("webhook") => Fact::Webhook(message),
+        // The embedded store; etcd.
+        500 if message.contains("the store refuses writes") || message.contains("database space exceeded") => {
+            Fact::StorageRefuses(message)
+        }
         429 | 503 | 504 => Fact::Busy { status, attempts },
         _ => Fact::Server { status, message: if reason.is_empty() { message } else { format!("{reason}: {message}") } },
     }
@@ -318,6 +330,8 @@ mod tests {
                 "Invalid",
             ),
             (503, "etcd leader changed", "Busy"),
+            (500, "the store refuses writes: No space left on device (os error 28)", "StorageRefuses"),
+            (500, "etcdserver: mvcc: database space exceeded", "StorageRefuses"),
             (500, "something", "ServerError"),
         ] {
             let error =

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use dayfly_core::digest::Revision;
 
+use crate::error::{disk, shell};
+
 pub use read::{Change, Ledger, Repository};
 pub use seed::{MAIN, Seeded, seed};
 pub use worktree::working_tree;
@@ -83,12 +85,18 @@ impl Error {
     /// The next step for the person who reads the error.
     pub fn help(&self) -> Option<String> {
         Some(match self {
+            Self::NotFound(path) if is_own(path) => {
+                format!("put {} aside, and `dayfly up` makes it anew from this folder's commits", path.display())
+            }
             Self::NotFound(_) => "start a platform with `dayfly init DIR`, or name its folder with -C DIR".into(),
             Self::Unborn { path, others, .. } if let [other] = &others[..] => {
-                format!("if it was renamed: git -C {} symbolic-ref HEAD refs/heads/{other}", path.display())
+                format!("if it was renamed: git -C {} symbolic-ref HEAD refs/heads/{other}", shell(path))
             }
             Self::Unborn { path, others, .. } if !others.is_empty() => {
-                format!("say which one it is now: git -C {} symbolic-ref HEAD refs/heads/NAME", path.display())
+                format!("say which one it is now: git -C {} symbolic-ref HEAD refs/heads/NAME", shell(path))
+            }
+            Self::Unborn { path, .. } if is_own(path) => {
+                format!("push the platform's commits: git push {} HEAD:main", shell(path))
             }
             Self::Unborn { .. } => "commit the platform's files first: git add . && git commit".into(),
             Self::Shallow(_) => {
@@ -96,19 +104,37 @@ impl Error {
             }
             Self::NoRevision { .. } => "name a commit, a branch or a tag that `git log` knows".into(),
             Self::Moved { .. } => "run the same command again: it plans anew on the branch as it is now".into(),
-            Self::Uncommitted(path) => format!("commit them or put them aside first: git stash -- {path}"),
+            Self::Uncommitted(path) => {
+                format!("commit them or put them aside first: git stash -- {}", shell(path.as_ref()))
+            }
+            Self::Broken { message, .. } if let Some(help) = disk::help(message) => help.into(),
+            Self::Broken { path, .. } if is_own(path) => {
+                let git = format!("git -C {}", shell(path));
+                format!(
+                    "`{git} fsck` names the damaged files; remove them, and `{git} fetch --refetch CLONE HEAD` brings them \
+                     back from a clone that has them whole"
+                )
+            }
             Self::Broken { .. } => "git fsck tells what is damaged; a fresh clone is the usual cure".into(),
-            Self::File { .. } => return None,
+            Self::File { source, .. } => return disk::help(&source.to_string()).map(str::to_owned),
         })
     }
 
     fn broken(path: &Path, error: impl std::fmt::Display) -> Self {
-        Self::Broken { path: path.to_owned(), message: error.to_string() }
+        let said = error.to_string();
+        // git2 adds numbers of its own.
+        let message = said.split_once("; class=").map_or(said.as_str(), |(fact, _)| fact).to_owned();
+        Self::Broken { path: path.to_owned(), message }
     }
 
     fn file(path: &Path, source: std::io::Error) -> Self {
         Self::File { path: path.to_owned(), source }
     }
+}
+
+/// Whether it is the repository that `up` made, which no remote has.
+fn is_own(path: &Path) -> bool {
+    path.ends_with(".dayfly/platform.git")
 }
 
 fn unborn(branch: &str, others: &[String]) -> String {

@@ -72,12 +72,14 @@ impl Repository {
 
     /// The default branch and its commit.
     pub fn tip(&self) -> Result<Tip, Error> {
-        let head = self.gix.head_name().map_err(|e| self.broken(e))?;
-        let branch = head.map_or_else(|| "HEAD".to_owned(), |name| name.as_bstr().to_string());
-        let Ok(id) = self.gix.head_id() else {
+        let head = self.gix.head().map_err(|e| self.broken(e))?;
+        let branch = head.referent_name().map_or_else(|| "HEAD".to_owned(), |name| name.as_bstr().to_string());
+        if head.is_unborn() {
             let (path, others) = (self.path.clone(), self.branches()?);
             return Err(Error::Unborn { path, branch, others });
-        };
+        }
+        let damaged = |error| self.broken(format!("the commit that {branch} names is damaged: {error}"));
+        let id = head.into_peeled_id().map_err(damaged)?;
         Ok(Tip { revision: revision(&id), branch })
     }
 

@@ -22,11 +22,14 @@ pub enum Seeded {
     OneCommit,
 }
 
-/// Makes the bare repository `bare` from the platform in `source`, unless it lives already.
+/// Makes the bare repository `bare` from the platform in `source`, unless it stands already. One that is damaged is not
+/// absent.
 pub fn seed(source: &Path, bare: &Path, now: Timestamp) -> Result<Seeded, Error> {
-    let is_alive = Repository::open(bare).is_ok_and(|repository| repository.tip().is_ok());
-    if is_alive {
-        return Ok(Seeded::Stood);
+    match Repository::open(bare).and_then(|repository| repository.tip()) {
+        Ok(_) => return Ok(Seeded::Stood),
+        Err(Error::NotFound(_)) => {}
+        Err(Error::Unborn { others, .. }) if others.is_empty() => {}
+        Err(damaged) => return Err(damaged),
     }
     let mut options = git2::RepositoryInitOptions::new();
     options.bare(true).external_template(false).initial_head(MAIN);
