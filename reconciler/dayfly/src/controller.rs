@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dayfly_core::snapshot::Snapshot;
+use dayfly_core::snapshot::{Content, Entry, Snapshot};
 use jiff::Timestamp;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
@@ -186,12 +186,9 @@ impl Saved {
     fn commit(&mut self, now: Timestamp) -> Result<(), Error> {
         self.watch()?;
         let current = git::working_tree(&self.root)?;
-        let edits: Vec<(String, Option<Vec<u8>>)> = self
-            .seen
-            .changed_paths(&current)
-            .into_iter()
-            .map(|path| (path.to_owned(), current.get(path).and_then(|entry| entry.bytes()).map(<[u8]>::to_vec)))
-            .collect();
+        let edits: Result<Vec<_>, Error> =
+            self.seen.changed_paths(&current).into_iter().map(|path| edit(path, current.get(path))).collect();
+        let edits = edits?;
         if edits.is_empty() {
             return Ok(());
         }
@@ -222,5 +219,23 @@ impl Saved {
         }
         self.seen = current;
         Ok(())
+    }
+}
+
+/// What a changed path becomes in the commit. What is there and cannot be read is not gone: nothing is saved then.
+fn edit(path: &str, entry: Option<&Entry>) -> Result<(String, Option<Vec<u8>>), Error> {
+    let refused = |fact: &str, help: &str| Err(Error::refused(format!("{path}: {fact}; nothing is saved"), help));
+    match entry.map(|entry| &entry.content) {
+        None => Ok((path.to_owned(), None)),
+        Some(Content::Bytes(bytes)) => Ok((path.to_owned(), Some(bytes.to_vec()))),
+        Some(Content::Symlink) => {
+            refused("is a symbolic link, and links are not followed", "put the files themselves there")
+        }
+        Some(Content::Submodule) => {
+            refused("is a git repository of its own, and such are not entered", "remove the .git in it")
+        }
+        Some(Content::TooLarge(_)) => {
+            refused("is larger than a platform's files may be (1 MiB)", "keep large data outside the repository")
+        }
     }
 }

@@ -163,6 +163,16 @@ impl Tip {
 
 /// Whether a path belongs to the platform.
 fn within(path: &str) -> bool {
+    let is_in = |folder: &str| path.strip_prefix(folder).is_some_and(|inside| !inside.split('/').any(is_litter));
     // A link in a folder's place has the folder's name.
-    FOLDERS.iter().any(|folder| path.starts_with(folder) || folder.strip_suffix('/') == Some(path))
+    FOLDERS.iter().any(|folder| is_in(folder) || folder.strip_suffix('/') == Some(path))
+}
+
+/// Whether a name is no part of a platform, committed or not: what is hidden, and what editors put beside the files that
+/// they save. A name that some file system takes for git's own is seen, to be refused.
+fn is_litter(name: &str) -> bool {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let is_hidden = name.starts_with('.') && is_plain && !name.to_lowercase().starts_with(".git");
+    // vim tries whether it may write with a file of this name.
+    is_hidden || name.ends_with('~') || (name.starts_with('#') && name.ends_with('#')) || name == "4913"
 }

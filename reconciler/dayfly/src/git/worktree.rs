@@ -6,7 +6,7 @@ use std::path::Path;
 use dayfly_core::digest::ObjectId;
 use dayfly_core::snapshot::{Content, Entry, MAX_FILE, Snapshot};
 
-use super::{Error, FOLDERS};
+use super::{Error, FOLDERS, is_litter};
 
 /// Reads the platform's folders below `root`.
 pub fn working_tree(root: &Path) -> Result<Snapshot, Error> {
@@ -26,6 +26,9 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<(String, Entry)>) -> Result
     for item in fs::read_dir(folder).map_err(|e| Error::file(folder, e))? {
         let item = item.map_err(|e| Error::file(folder, e))?;
         let name = item.file_name();
+        if is_litter(&name.to_string_lossy()) {
+            continue;
+        }
         let path = format!("{prefix}/{}", name.to_string_lossy());
         let kind = item.file_type().map_err(|e| Error::file(&item.path(), e))?;
         if kind.is_symlink() {
