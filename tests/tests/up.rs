@@ -79,9 +79,7 @@ impl Up {
     /// Started, and through its first pass.
     fn ready(environment: &TestEnvironment, more: &[&str]) -> Self {
         let mut up = Self::start(environment, more);
-        up.until("the first pass", |log| {
-            log.contains(" in ") && log.contains("write") || log.contains("Nothing to do")
-        });
+        up.until("the first pass", |log| log.contains("Dayfly is up."));
         up
     }
 
@@ -182,9 +180,15 @@ fn a_push_is_live_and_the_commands_work_beside_it() {
 #[test]
 fn a_saved_file_is_live() {
     let environment = sample();
-    let up = Up::ready(&environment, &["--watch"]);
+    let mut up = Up::ready(&environment, &["--watch"]);
     environment.replace(SURVEY, "How was your quarter?", "Saved, not pushed");
     goes_live(&environment, &up, "Saved, not pushed");
+    // A commit that changes nothing that runs gets its line as well.
+    environment.write("apps/go-links/app.yaml", environment.read("apps/go-links/app.yaml") + "# a remark\n");
+    up.until("the line of a remark", |log| log.contains(": No object changed"));
+    let owner = environment.read("apps/go-links/app.yaml").replace("costCenter: CC", "costCenter: CC9");
+    environment.write("apps/go-links/app.yaml", owner);
+    up.until("the line of a held change", |log| log.contains(": No object changed; 1 app held"));
     assert_eq!(up.stop(), Some(0));
 }
 
@@ -214,7 +218,7 @@ fn a_kill_in_the_middle_is_gone_on_with() {
     let environment = sample();
     for _ in 0..2 {
         let mut up = Up::start(&environment, &[]);
-        up.until("the API", |log| log.contains("Dayfly is up"));
+        up.until("the API", |_| environment.platform().join(".dayfly/kubeconfig").exists());
         sleep(Duration::from_millis(400)); // anywhere in the first pass; any moment must do
         drop(up);
     }
@@ -294,4 +298,24 @@ fn a_damaged_store_is_filled_again_from_git() {
     let again = environment.dayfly(&ONCE);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     assert!(again.stdout.contains("objects created"), "{}", again.stdout);
+}
+
+#[test]
+fn what_cannot_be_read_is_not_saved_as_gone() {
+    let environment = sample();
+    let mut up = Up::ready(&environment, &["--watch"]);
+    let before = commits(&bare(&environment));
+    for litter in ["app.yaml~", ".app.yaml.swp", ".DS_Store", "4913", "#app.yaml#"] {
+        environment.write(&format!("apps/quarterly-feedback/{litter}"), "litter");
+    }
+    environment.write("apps/quarterly-feedback/.git", "gitdir: elsewhere\n");
+    up.until("the refusal", |log| log.contains("apps/quarterly-feedback: is a git repository of its own"));
+    assert_eq!(commits(&bare(&environment)), before, "{}", up.log());
+    fs::remove_file(environment.platform().join("apps/quarterly-feedback/.git")).unwrap();
+    environment.replace(SURVEY, "How was your quarter?", "Saved beside litter");
+    goes_live(&environment, &up, "Saved beside litter");
+    let git = Repository::open(bare(&environment)).unwrap();
+    let folder = git.revparse_single("main:apps/quarterly-feedback").unwrap().peel_to_tree().unwrap();
+    assert_eq!(folder.iter().map(|file| file.name().unwrap().to_owned()).collect::<Vec<_>>(), ["app.yaml"]);
+    assert_eq!(up.stop(), Some(0));
 }

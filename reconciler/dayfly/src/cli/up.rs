@@ -66,9 +66,11 @@ impl Up {
             note_unpushed(context, home, seeded)?;
             code = 2 * u8::from(pass.diagnostics.iter().any(|found| found.rule == "cluster/StorageRefuses"));
         } else {
-            greet(context, home, server.as_ref().map(|server| server.url()).as_deref(), self.watch);
+            note_unpushed(context, home, seeded)?;
+            context.output.note("Dayfly starts: the first pass looks at every app.");
             let saves = self.watch.then(|| home.directory().to_owned());
-            run::control(context, reconciler, saves).await?;
+            let url = server.as_ref().map(|server| server.url());
+            run::control(context, reconciler, saves, || greet(context, home, url.as_deref(), self.watch)).await?;
         }
         if let Some(server) = server {
             server.shutdown().await;
@@ -164,11 +166,16 @@ fn write_kubeconfig(path: &Path, url: &str, contexts: &BTreeSet<String>) -> Resu
 fn greet(context: &Context, home: &Home, url: Option<&str>, watch: bool) {
     let output = &context.output;
     let absolute = |path: PathBuf| shell(&path.canonicalize().unwrap_or(path));
-    let line = |what: &str, how: String| output.note(format!("  {:<12} {how}", output.paint(Style::Dim, what)));
-    output.note(output.paint(Style::Bold, "Dayfly is up."));
+    let line =
+        |what: &str, how: String| output.note(format!("  {} {how}", output.paint(Style::Dim, &format!("{what:<8}"))));
+    output.note(output.paint(Style::Bold, "\nDayfly is up."));
     line("deploy", format!("git push {} HEAD:main", absolute(home.bare())));
     if watch {
         line("", format!("or save a file in {}", absolute(home.directory().to_owned())));
+        if Repository::open(home.directory()).is_ok() {
+            line("keep", "git fetch .dayfly/platform.git main && git reset FETCH_HEAD".into());
+            line("", "takes the saved commits over, in that folder; its files stay as they are".into());
+        }
     }
     if let Some(url) = url {
         line("look", format!("export KUBECONFIG={}", absolute(home.kubeconfig())));
