@@ -303,7 +303,7 @@ fn masked(mut text: String, commits: &[(String, String)]) -> String {
     while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
         let end = rest[start..].find(|c: char| !c.is_ascii_hexdigit()).map_or(rest.len(), |end| start + end);
         out.push_str(&rest[..start]);
-        let is_key = out.ends_with("key ");
+        let is_key = ["key ", "key: ", "\"key\": \""].iter().any(|before| out.ends_with(before));
         out.push_str(match end - start {
             64 => "[DIGEST]",
             8.. if is_key => "[KEY]",

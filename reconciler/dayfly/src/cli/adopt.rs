@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::digest::Revision;
-use dayfly_core::evaluate::Held;
+use dayfly_core::evaluate::{Desired, Evaluated, Evaluator, Held};
 use dayfly_core::ledger::{Fact, Signer};
-use dayfly_core::names::AppName;
+use dayfly_core::names::{AppName, TierName};
+use dayfly_core::platform::Platform;
 use dayfly_core::platform::environment::Changes;
 use dayfly_core::render;
+use dayfly_core::snapshot::Snapshot;
+use serde::Serialize;
 
 use super::render::known_app;
 use super::{Context, Exit};
@@ -27,6 +30,29 @@ pub struct Adopt {
     apps: Vec<String>,
 }
 
+/// What was approved. Serialized, it is the `Approval` of the JSON formats.
+#[derive(Serialize)]
+struct Approval {
+    revision: Revision,
+    key: String,
+    /// Whether it approves everything at the commit, or single apps.
+    baseline: bool,
+    /// Whether environments, policies or the gate waited for it.
+    control: bool,
+    /// The apps that waited for it.
+    apps: Vec<Waited>,
+    /// How many records were written; none where all was approved already.
+    records: usize,
+}
+
+#[derive(Serialize)]
+struct Waited {
+    app: AppName,
+    tier: TierName,
+    /// `new` in its tier, or `changed`.
+    was: &'static str,
+}
+
 impl Adopt {
     /// Writes the record, and says what it approves.
     pub fn run(self, context: &Context) -> Exit {
@@ -34,43 +60,14 @@ impl Adopt {
         let repository = home.repository()?;
         let revision = self.commit(&repository)?;
         let signer = home.signer_or_new(context.global.ledger_key.as_deref())?;
-        let Some(known) = ledger::read(&repository, &signer.verifier())? else {
-            return match self.apps.is_empty() {
-                true => approve_all(context, &repository, &signer, revision, None),
-                false => Err(Error::refused(
-                    "nothing is approved yet, so no app can be approved by itself",
-                    "approve the platform as it stands first: dayfly adopt",
-                )),
-            };
-        };
-        if self.apps.is_empty() && known.baseline == revision && known.instances.is_empty() {
-            context.output.note(format!("{} is the approved baseline already", revision.short()));
-            return Ok(0);
+        let (key, baseline) = (signer.verifier().id(), self.apps.is_empty());
+        let approval = Approval { revision, key, baseline, control: false, apps: Vec::new(), records: 0 };
+        let mut work = Work { context, repository, signer, approval };
+        let code = if baseline { work.approve_all()? } else { work.approve_apps(&self.apps)? };
+        if code == 0 && context.output.is_data() {
+            context.output.data("Approval", &work.approval)?;
         }
-        let mut source = Source::new(home.repository()?, signer.verifier());
-        let view = source.preview(repository.snapshot(revision)?, context.now())?;
-        if self.apps.is_empty() {
-            return approve_all(context, &repository, &signer, revision, Some(&view));
-        }
-        let apps: Result<Vec<_>, _> = self.apps.iter().map(|name| known_app(&view.platform, name)).collect();
-        let facts: Result<Vec<_>, _> = apps?.iter().map(|app| approval(&view, app)).collect();
-        let facts = match facts {
-            Ok(facts) => facts,
-            Err(errors) => {
-                context.output.diagnostics(errors.iter());
-                return Ok(1);
-            }
-        };
-        for (name, fact) in self.apps.iter().zip(facts) {
-            let Some(fact) = fact else {
-                context.output.note(format!("{name} is approved already as {} renders it", revision.short()));
-                continue;
-            };
-            ledger::append(&repository, &signer, revision, context.now(), fact)?;
-            let key = signer.verifier().id();
-            context.output.note(format!("approved {name} as {} renders it (key {key})", revision.short()));
-        }
-        Ok(0)
+        Ok(code)
     }
 
     /// The commit that is meant. Only what leads to the tip can be approved.
@@ -89,37 +86,123 @@ impl Adopt {
     }
 }
 
-/// Approves a commit as it stands, and lists what waited for it.
-fn approve_all(
-    context: &Context,
-    repository: &Repository,
-    signer: &Signer,
-    revision: Revision,
-    waits: Option<&View>,
-) -> Exit {
-    ledger::append(repository, signer, revision, context.now(), Fact::Baseline)?;
+/// An approval under way.
+struct Work<'a> {
+    context: &'a Context,
+    repository: Repository,
+    signer: Signer,
+    approval: Approval,
+}
+
+impl Work<'_> {
+    /// Approves a commit as it stands, and lists what waited for it.
+    fn approve_all(&mut self) -> Exit {
+        let at = self.approval.revision;
+        let known = ledger::read(&self.repository, &self.signer.verifier())?;
+        if known.as_ref().is_some_and(|known| known.baseline == at && known.instances.is_empty()) {
+            self.context.output.note(format!("{} is the approved baseline already", at.short()));
+            return Ok(0);
+        }
+        refuse_broken(self.context, &self.repository.snapshot(at)?)?;
+        if known.is_some() {
+            let view = self.view()?;
+            self.approval.control = view.control_waits;
+            self.approval.apps = view.evaluation.instances.values().filter_map(|instance| waited(instance)).collect();
+        }
+        self.append(Fact::Baseline)?;
+        tell_baseline(self.context, &self.approval);
+        Ok(0)
+    }
+
+    /// Approves each of these apps as the commit renders it.
+    fn approve_apps(&mut self, names: &[String]) -> Exit {
+        if ledger::read(&self.repository, &self.signer.verifier())?.is_none() {
+            return Err(Error::refused(
+                "nothing is approved yet, so no app can be approved by itself",
+                "approve the platform as it stands first: dayfly adopt",
+            ));
+        }
+        let view = self.view()?;
+        let apps: Result<Vec<_>, _> = names.iter().map(|name| known_app(&view.platform, name)).collect();
+        let facts: Result<Vec<_>, _> = apps?.iter().map(|app| fact(&view, app)).collect();
+        let facts = match facts {
+            Ok(facts) => facts,
+            Err(errors) => {
+                self.context.output.diagnostics(errors.iter());
+                return Ok(1);
+            }
+        };
+        let at = self.approval.revision.short();
+        for (name, fact) in names.iter().zip(facts) {
+            let Some((waited, fact)) = fact else {
+                self.context.output.note(format!("{name} is approved already as {at} renders it"));
+                continue;
+            };
+            self.append(fact)?;
+            self.approval.apps.push(waited);
+            self.context.output.note(format!("approved {name} as {at} renders it (key {})", self.approval.key));
+        }
+        Ok(0)
+    }
+
+    /// What the commit would be, as the tip.
+    fn view(&self) -> Result<View, Error> {
+        let snapshot = self.repository.snapshot(self.approval.revision)?;
+        let repository = Repository::open(self.repository.path())?;
+        Source::new(repository, self.signer.verifier()).preview(snapshot, self.context.now())
+    }
+
+    fn append(&mut self, fact: Fact) -> Result<(), Error> {
+        self.approval.records += 1;
+        ledger::append(&self.repository, &self.signer, self.approval.revision, self.context.now(), fact)
+    }
+}
+
+/// Refuses environments and policies under which nothing could run. A broken app is held by itself.
+fn refuse_broken(context: &Context, snapshot: &Snapshot) -> Result<(), Error> {
+    let platform = Platform::load(snapshot, None);
+    let evaluation = Evaluator::default().evaluate(&Desired { tip: &platform, approved: None }, context.now());
+    let is_control = |path: &str| path.starts_with("environments/") || path.starts_with("policies/");
+    let judged = evaluation.instances.values().flat_map(|instance| instance.diagnostics());
+    let found = platform.findings().chain(evaluation.diagnostics.iter()).chain(judged);
+    let errors: BTreeSet<_> = found.filter(|found| found.is_error() && is_control(&found.path)).collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    context.output.diagnostics(errors);
+    let revision = snapshot.revision().map(|revision| revision.short()).unwrap_or_default();
+    Err(Error::refused(
+        format!("{revision}: nothing is approved, since its environments or policies have errors"),
+        "correct them and commit; then approve that commit",
+    ))
+}
+
+/// Says that everything at a commit is approved, and what waited for it.
+fn tell_baseline(context: &Context, approval: &Approval) {
     context.output.note(format!(
         "approved {}: its apps, environments and policies hold from now on (key {})",
-        revision.short(),
-        signer.verifier().id()
+        approval.revision.short(),
+        approval.key
     ));
-    let Some(view) = waits else { return Ok(0) };
-    if view.control_waits {
+    if approval.control {
         context.output.note("  changed: environments/, policies/ or .github/");
     }
-    for evaluated in view.evaluation.instances.values() {
-        let (Some(held), Some(key)) = (evaluated.held, evaluated.key()) else { continue };
-        let how = match held {
-            Held::New => "new",
-            Held::Changed => "changed",
-        };
-        context.output.note(format!("  {how}: {} in {}", key.app, key.tier));
+    for waited in &approval.apps {
+        context.output.note(format!("  {}: {} in {}", waited.was, waited.app, waited.tier));
     }
-    Ok(0)
+}
+
+fn waited(evaluated: &Evaluated) -> Option<Waited> {
+    let was = match evaluated.held? {
+        Held::New => "new",
+        Held::Changed => "changed",
+    };
+    let key = evaluated.key()?;
+    Some(Waited { app: key.app.clone(), tier: key.tier.clone(), was })
 }
 
 /// The approval of one app as this view renders it; none where it needs none.
-fn approval(view: &View, app: &AppName) -> Result<Option<Fact>, Vec<Diagnostic>> {
+fn fact(view: &View, app: &AppName) -> Result<Option<(Waited, Fact)>, Vec<Diagnostic>> {
     let instance = view.platform.instance(app).map_err(|errors| errors.to_vec())?;
     let tier = instance.key.tier.clone();
     if instance.environment.changes == Changes::Commit {
@@ -127,6 +210,6 @@ fn approval(view: &View, app: &AppName) -> Result<Option<Fact>, Vec<Diagnostic>>
         return Err(vec![error.about(app).help(format!("nothing to approve: in {tier} a commit goes live by itself"))]);
     }
     let rendered = render::render(&instance).map_err(|errors| errors.to_vec())?.digest;
-    let waits = view.evaluation.instances.get(app).is_some_and(|evaluated| evaluated.held.is_some());
-    Ok(waits.then(|| Fact::Approval { app: app.clone(), tier, rendered }))
+    let waits = view.evaluation.instances.get(app).and_then(|evaluated| waited(evaluated));
+    Ok(waits.map(|waited| (waited, Fact::Approval { app: app.clone(), tier, rendered })))
 }
