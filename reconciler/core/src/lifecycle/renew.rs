@@ -14,7 +14,8 @@ use crate::platform::{Environment, Platform, duration_text};
 use crate::snapshot::Snapshot;
 
 /// The proposal to renew an app. With a `ttl` its time counts from today (`spec.renewed`); with `expires` the date moves
-/// `by` this long, a day by day count, and counts from today where the tier's longest `ttl` asks for that. Refused where nothing would be gained.
+/// `by` this long, as far as the tier lets it, and counts from today where the tier's longest `ttl` asks for that. Refused
+/// where nothing would be gained.
 pub fn renew(
     platform: &Platform,
     snapshot: &Snapshot,
@@ -33,11 +34,16 @@ pub fn renew(
     let today = now.to_zoned(TimeZone::UTC).date();
     let is_renewed_today = app.renewed == Some(today);
     let (field, lifetime) = match (app.lifetime, by) {
-        (Lifetime::Ttl(_), _) if is_renewed_today => {
+        (Lifetime::Ttl(_), Some(_)) => {
+            let message = format!("{name} lives for a ttl, and `--by` moves the date of an app that has one");
+            let help = format!("Leave `--by` out (`dayfly renew {name}`): the ttl counts anew. Or write another ttl.");
+            return refuse("spec.ttl", message, help);
+        }
+        (Lifetime::Ttl(_), None) if is_renewed_today => {
             let message = format!("{name} was renewed today already, and ends on {}", day(before.at));
             return refuse("spec.renewed", message, "Renew it again on another day.".into());
         }
-        (Lifetime::Ttl(_), _) => ("spec.renewed", app.lifetime),
+        (Lifetime::Ttl(_), None) => ("spec.renewed", app.lifetime),
         (Lifetime::Until(_), None) => {
             let help = "Say by how much, such as 7d, or write a later date.".to_owned();
             return refuse("spec.expires", "is a date, and a date is not renewed".into(), help);
@@ -46,14 +52,17 @@ pub fn renew(
     };
     let ends = |life: &Life| expiry(lifetime, environment, life, situation.baseline, now);
     let (as_it_is, renewed) = (ends(&life), ends(&Life { start: now, ..life.clone() }));
-    let (mut fields, mut after) = (Vec::new(), as_it_is);
-    if let Lifetime::Until(at) = lifetime {
-        fields.push(("spec.expires", Value::String(moment_text(at))));
-    }
     // A later date counts from today where the tier's longest ttl from the old start would end it before.
-    if renewed.at > after.at && !is_renewed_today {
+    let starts_anew = renewed.at > as_it_is.at && !is_renewed_today;
+    let after = if starts_anew { renewed } else { as_it_is };
+    let mut fields = Vec::new();
+    if let Lifetime::Until(at) = lifetime {
+        // No later date than the one that holds.
+        let date = if after.at < at { last_day(after.at) } else { moment_text(at) };
+        fields.push(("spec.expires", Value::String(date)));
+    }
+    if starts_anew {
         fields.push(("spec.renewed", Value::String(today.to_string())));
-        after = renewed;
     }
     if after.at <= before.at {
         return refuse(field, no_gain(name, environment, &before), help(&before));
@@ -81,8 +90,13 @@ pub fn renew(
 
 /// A moment as manifests write it: the end of a day as that day, another as a time.
 fn moment_text(at: Timestamp) -> String {
-    let last_second = at.checked_sub(SignedDuration::from_secs(1)).unwrap_or(at);
-    if day(last_second) == day(at) { at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() } else { day(last_second) }
+    let last = last_day(at);
+    if last == day(at) { at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() } else { last }
+}
+
+/// The last day before a moment.
+fn last_day(at: Timestamp) -> String {
+    day(at.checked_sub(SignedDuration::from_secs(1)).unwrap_or(at))
 }
 
 fn no_gain(name: &AppName, environment: &Environment, before: &Expiry) -> String {

@@ -246,12 +246,18 @@ fn a_renewal_sets_today_and_keeps_the_rest() {
     let text = String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap();
     assert_eq!(
         text,
-        manifest("b", "expires: 2026-12-10").replace("# how long\n", "# how long\n  renewed: 2026-11-10\n")
+        manifest("b", "expires: 2026-12-09").replace("# how long\n", "# how long\n  renewed: 2026-11-10\n"),
+        "the date that holds: thirty days from now"
     );
     assert_eq!(
         &*proposal.title, "b: renew until 2026-12-10",
         "from its old start it would end on the first of December"
     );
+    let capped = renew("b", "2026-11-10T15:00:00Z", Some(400)).unwrap();
+    let text = String::from_utf8(capped.edits[0].content.clone().unwrap().to_vec()).unwrap();
+    assert!(text.contains("expires: 2026-12-10 "), "{text}");
+    let refusal = renew("a", "2026-11-10", Some(7)).unwrap_err();
+    assert!(refusal.help.unwrap().starts_with("Leave `--by` out (`dayfly renew a`)"));
     assert!(renew("b", "2026-11-10", None).unwrap_err().message.contains("a date is not renewed"));
     assert!(renew("zzz", "2026-11-10", None).is_err());
 }

@@ -35,7 +35,11 @@ impl Renew {
         source.read_history(repository.tip()?.revision, now)?;
         let situation = Situation { history: source.history(), now, baseline };
         match renew::renew(&platform, &snapshot, &situation, &app, self.by) {
-            Ok(proposal) => proposed::carry(context, &repository, &snapshot, &proposal).map(|_| 0),
+            Ok(proposal) => {
+                proposed::carry(context, &repository, &snapshot, &proposal)?;
+                context.output.note(format!("  {}", proposal.body));
+                Ok(0)
+            }
             Err(diagnostic) => proposed::refuse(context, &diagnostic),
         }
     }
