@@ -3,6 +3,7 @@
 mod adopt;
 mod apply;
 mod check;
+mod dialog;
 mod init;
 mod new;
 mod plan;

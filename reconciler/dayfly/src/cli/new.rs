@@ -1,8 +1,9 @@
 //! `dayfly new`: an app from a template.
 
 use std::fs;
-use std::io::{BufRead, IsTerminal};
 
+use dayfly_core::diagnostic::Diagnostic;
+use dayfly_core::digest::Revision;
 use dayfly_core::evaluate::{Desired, Evaluator};
 use dayfly_core::names::{AppName, TemplateRef};
 use dayfly_core::platform::{Platform, Template};
@@ -10,7 +11,8 @@ use dayfly_core::snapshot::{Entry, Snapshot};
 use dayfly_core::yaml;
 use serde_json::{Map, Value, json};
 
-use super::{Context, Exit, usage_name};
+use super::dialog::{Dialog, Question};
+use super::{Context, Exit, proposed, usage_name};
 use crate::error::Error;
 use crate::git::{Commit, Repository, Writer, working_tree};
 
@@ -42,27 +44,57 @@ const FIELDS: [(&str, &str); 7] = [
     ("dataClassification", "Data (public, internal, confidential, restricted)"),
 ];
 
+/// A choice of the template: the first answer, on which the others depend.
+type Chosen<'a> = (TemplateRef, &'a Template);
+
 impl New {
     /// Asks, writes, checks, commits.
     pub fn run(self, context: &Context) -> Exit {
-        let root = &context.global.directory;
-        let snapshot = working_tree(root)?;
+        let snapshot = working_tree(&context.global.directory)?;
         let platform = Platform::load(&snapshot, None);
-        let mut ask = Asker { context, is_terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal() };
-        let template = self.template(&platform, &mut ask)?;
-        let name: AppName = usage_name(&ask.for_value(self.name.clone(), "--name", "Name of the app", None)?)?;
+        let mut dialog = Dialog::new(&context.output);
+        let (name, manifest) = self.answers(context, &snapshot, &platform, &mut dialog)?;
         let path = format!("apps/{name}/app.yaml");
-        if snapshot.names("apps/").any(|taken| taken == name.as_str()) {
-            return Err(Error::refused(format!("{path}: an app of that name stands already"), "choose another name"));
+        let commit = self.write(context, &name, &path, yaml::emit(&manifest))?;
+        let (action, tier) = ("create".to_owned(), manifest["spec"]["tier"].as_str().unwrap_or_default());
+        let title = format!("{name}: start from {}", manifest["spec"]["template"].as_str().unwrap_or_default());
+        proposed::Told { action, app: &name, tier, commit, branch: None, path, title: &title }.print(context)?;
+        Ok(0)
+    }
+
+    /// The app's name and its manifest, which `check` admits. A person whose app it refuses answers again, and finds every
+    /// answer kept.
+    fn answers(
+        &self,
+        context: &Context,
+        snapshot: &Snapshot,
+        platform: &Platform,
+        dialog: &mut Dialog<'_>,
+    ) -> Result<(AppName, Value), Error> {
+        let template = self.template(platform, dialog)?;
+        let name = self.name(snapshot, dialog)?;
+        let mut given = self.given(&template)?;
+        let mut before = Value::Null;
+        loop {
+            let trial = Trial::new(context, snapshot, &name);
+            let manifest = manifest(platform, &template, &name, (given, &before), dialog, &trial)?;
+            match judge(context, snapshot, &name, &yaml::emit(&manifest)) {
+                Ok(()) => return Ok((name, manifest)),
+                Err(error) if !dialog.is_open() => return Err(error),
+                Err(_) => dialog.say("The app is not admitted like this. Enter keeps what you answered:"),
+            }
+            (given, before) = (Map::new(), manifest);
         }
-        let manifest = self.manifest(&platform, &template, &name, &mut ask)?;
-        let text = yaml::emit(&manifest);
-        judge(context, &snapshot, &name, &path, &text)?;
+    }
+
+    /// Writes the manifest, as a file or as a commit.
+    fn write(&self, context: &Context, name: &AppName, path: &str, text: String) -> Result<Option<Revision>, Error> {
+        let root = &context.global.directory;
         if self.commit {
             let repository = Repository::open(root)?;
             let tip = repository.tip()?;
             let message = format!("apps: start {name}\n\nDayfly-Action: create\nDayfly-App: {name}\n");
-            let edits = [(path.clone(), Some(text.into_bytes()))];
+            let edits = [(path.to_owned(), Some(text.into_bytes()))];
             let commit = Commit {
                 branch: &tip.branch,
                 parent: Some(tip.revision),
@@ -73,99 +105,181 @@ impl New {
             };
             let revision = Writer::open(root)?.commit(&commit)?;
             context.output.note(format!("{path}: written and committed ({})", revision.short()));
-        } else {
-            let file = root.join(&path);
-            let folder = file.parent().unwrap_or(root);
-            fs::create_dir_all(folder).map_err(Error::file(folder))?;
-            fs::write(&file, text).map_err(Error::file(&file))?;
-            context.output.note(format!("{path}: written. Next: git add {path} && git commit"));
+            return Ok(Some(revision));
         }
-        Ok(0)
+        let file = root.join(path);
+        let folder = file.parent().unwrap_or(root);
+        fs::create_dir_all(folder).map_err(Error::file(folder))?;
+        fs::write(&file, text).map_err(Error::file(&file))?;
+        context.output.note(format!("{path}: written. Next: git add {path} && git commit"));
+        Ok(None)
     }
 
-    fn template<'a>(&self, platform: &'a Platform, ask: &mut Asker<'_>) -> Result<(TemplateRef, &'a Template), Error> {
+    fn template<'a>(&self, platform: &'a Platform, dialog: &mut Dialog<'_>) -> Result<Chosen<'a>, Error> {
         let known: Vec<_> =
             platform.templates.iter().filter_map(|(name, item)| Some((name, item.loaded.as_ref().ok()?))).collect();
         let names = known.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ");
-        let asked = ask.for_value(self.template.clone(), "--template", &format!("Template ({names})"), None)?;
-        let found = known.into_iter().find(|(name, _)| name.to_string() == asked);
-        let (name, template) = found.ok_or_else(|| {
-            Error::refused(format!("{asked}: no such template under catalog/"), format!("the templates are {names}"))
-        })?;
-        Ok((name.clone(), template))
-    }
-
-    /// The manifest: `--set` first, then answers, then defaults; parameters by the template's schema.
-    fn manifest(
-        &self,
-        platform: &Platform,
-        (reference, template): &(TemplateRef, &Template),
-        name: &AppName,
-        ask: &mut Asker<'_>,
-    ) -> Result<Value, Error> {
-        let mut given = self.given()?;
-        let mut spec = Map::from_iter([("template".to_owned(), json!(reference.to_string()))]);
-        for (field, question) in FIELDS {
-            let set = given.shift_remove(field);
-            let default = match field {
-                "tier" => template.tiers.first().map(ToString::to_string),
-                "ttl" => default_ttl(platform, spec.get("tier").and_then(Value::as_str)),
-                "dataClassification" => Some("internal".into()),
-                _ => None,
-            };
-            let is_optional = field == "purpose";
-            let value = if is_optional && !ask.is_terminal && set.is_none() {
-                continue;
-            } else {
-                ask.for_value(set, &format!("--set {field}=…"), question, default)?
-            };
-            spec.insert(field.into(), json!(value));
-        }
-        let mut parameters = Map::new();
-        let known = template.parameters["properties"].as_object().cloned().unwrap_or_default();
-        for (parameter, schema) in &known {
-            let set = given.shift_remove(parameter);
-            let default = schema.get("default");
-            if set.is_none() && default.is_some() && !ask.is_terminal {
-                continue;
+        if self.template.is_none() {
+            for (number, (name, template)) in known.iter().enumerate() {
+                dialog.say(&format!("  {} {name}: {}", number + 1, template.title));
             }
-            let title = schema["title"].as_str().unwrap_or(parameter);
-            let text = default.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-            let answer = ask.for_value(set, &format!("--set {parameter}=…"), title, text)?;
-            parameters.insert(parameter.clone(), typed(&answer, schema));
         }
-        if let Some(unknown) = given.keys().next() {
-            let parameters = known.keys().cloned().collect::<Vec<_>>().join(", ");
-            return Err(Error::usage(
-                format!("--set {unknown}: neither a field nor a parameter of {reference}"),
-                format!(
-                    "the fields are {}; the parameters are {parameters}",
-                    FIELDS.map(|(field, _)| field).join(", ")
-                ),
-            ));
-        }
-        if !parameters.is_empty() {
-            spec.insert("parameters".into(), Value::Object(parameters));
-        }
-        Ok(json!({ "apiVersion": "dayfly.dev/v1", "kind": "App", "metadata": { "name": name }, "spec": spec }))
+        let text = if dialog.is_open() { "Template, or its number".into() } else { format!("Template ({names})") };
+        let question = Question::needed("--template", &text, self.template.clone());
+        let found = dialog.ask(question, |answer| {
+            let number = answer.parse::<usize>().ok().and_then(|number| known.get(number.checked_sub(1)?));
+            let found = known.iter().find(|(name, _)| name.to_string() == answer).or(number);
+            found.map(|(name, template)| ((*name).clone(), &***template)).ok_or_else(|| {
+                Error::refused(
+                    format!("{answer}: no such template under catalog/"),
+                    format!("the templates are {names}"),
+                )
+            })
+        })?;
+        found.ok_or_else(|| Error::usage("--template is needed", "name one"))
     }
 
-    fn given(&self) -> Result<Map<String, Value>, Error> {
+    fn name(&self, snapshot: &Snapshot, dialog: &mut Dialog<'_>) -> Result<AppName, Error> {
+        let question = Question::needed("--name", "Name of the app", self.name.clone());
+        let name = dialog.ask(question, |answer| {
+            let name: AppName = usage_name(answer)?;
+            if snapshot.names("apps/").any(|taken| taken == name.as_str()) {
+                let fact = format!("apps/{name}/app.yaml: an app of that name stands already");
+                return Err(Error::refused(fact, "choose another name"));
+            }
+            Ok(name)
+        })?;
+        name.ok_or_else(|| Error::usage("--name is needed", "name one"))
+    }
+
+    /// What `--set` gives: fields of every app, and parameters of the template.
+    fn given(&self, (reference, template): &Chosen<'_>) -> Result<Map<String, Value>, Error> {
         let pair = |text: &String| match text.split_once('=') {
             Some((key, value)) => Ok((key.trim().to_owned(), Value::from(value))),
             None => {
                 Err(Error::usage(format!("--set {text}: no '=' in it"), "write it like --set owner=maya@example.com"))
             }
         };
-        self.set.iter().map(pair).collect()
+        let given: Map<String, Value> = self.set.iter().map(pair).collect::<Result<_, _>>()?;
+        let parameters = template.parameters["properties"].as_object();
+        let is_known = |key: &str| {
+            FIELDS.iter().any(|(field, _)| *field == key) || parameters.is_some_and(|known| known.contains_key(key))
+        };
+        let Some(unknown) = given.keys().find(|key| !is_known(key)) else { return Ok(given) };
+        let parameters = parameters.into_iter().flat_map(|known| known.keys().cloned()).collect::<Vec<_>>().join(", ");
+        Err(Error::usage(
+            format!("--set {unknown}: neither a field nor a parameter of {reference}"),
+            format!("the fields are {}; the parameters are {parameters}", FIELDS.map(|(field, _)| field).join(", ")),
+        ))
+    }
+}
+
+/// The manifest: what was given first, then answers, then those of the round before, then defaults; parameters by the
+/// template's schema.
+fn manifest(
+    platform: &Platform,
+    (reference, template): &Chosen<'_>,
+    name: &AppName,
+    (mut given, before): (Map<String, Value>, &Value),
+    dialog: &mut Dialog<'_>,
+    trial: &Trial<'_>,
+) -> Result<Value, Error> {
+    let whole = |spec: &Map<String, Value>| json!({ "apiVersion": "dayfly.dev/v1", "kind": "App", "metadata": { "name": name }, "spec": spec });
+    let is_open = dialog.is_open();
+    let mut spec = Map::from_iter([("template".to_owned(), json!(reference.to_string()))]);
+    for (field, text) in FIELDS {
+        let default = match field {
+            "tier" => template.tiers.first().map(ToString::to_string),
+            "ttl" => default_ttl(platform, spec.get("tier").and_then(Value::as_str)),
+            "dataClassification" => Some("internal".into()),
+            _ => None,
+        };
+        let default = before["spec"][field].as_str().map(str::to_owned).or(default);
+        let given = given.shift_remove(field).map(|value| shown(&value));
+        let flag = format!("--set {field}=…");
+        let question = Question { flag: &flag, text, given, default, optional: field == "purpose" };
+        let value = dialog.ask(question, |answer| {
+            let mut spec = spec.clone();
+            spec.insert(field.into(), json!(answer));
+            if is_open {
+                trial.of(&whole(&spec), &format!("spec.{field}"))?
+            }
+            Ok(json!(answer))
+        })?;
+        spec.extend(value.map(|value| (field.to_owned(), value)));
+    }
+    let mut parameters = Map::new();
+    let known = template.parameters["properties"].as_object().cloned().unwrap_or_default();
+    let required = template.parameters["required"].as_array().cloned().unwrap_or_default();
+    for (parameter, schema) in &known {
+        let given = given.shift_remove(parameter).map(|value| shown(&value));
+        let default = schema.get("default");
+        if given.is_none() && default.is_some() && !is_open {
+            continue;
+        }
+        let default = before.pointer(&format!("/spec/parameters/{parameter}")).or(default).map(shown);
+        let flag = format!("--set {parameter}=…");
+        let text = question_of(parameter, schema);
+        let optional = !required.iter().any(|name| name == parameter);
+        let value = dialog.ask(Question { flag: &flag, text: &text, given, default, optional }, |answer| {
+            let value = typed(answer, schema);
+            let mut with = parameters.clone();
+            with.insert(parameter.clone(), value.clone());
+            let mut spec = spec.clone();
+            spec.insert("parameters".into(), Value::Object(with));
+            if is_open {
+                trial.of(&whole(&spec), &format!("spec.parameters.{parameter}"))?
+            }
+            Ok(value)
+        })?;
+        parameters.extend(value.map(|value| (parameter.clone(), value)));
+    }
+    if !parameters.is_empty() {
+        spec.insert("parameters".into(), Value::Object(parameters));
+    }
+    Ok(whole(&spec))
+}
+
+/// What a parameter's question says: its title or description, and the form of an answer.
+fn question_of(parameter: &str, schema: &Value) -> String {
+    let title = schema["title"].as_str().or(schema["description"].as_str()).unwrap_or(parameter);
+    let options = schema["enum"].as_array().map(|options| options.iter().map(shown).collect::<Vec<_>>().join(", "));
+    match (options, schema["type"].as_str()) {
+        (Some(options), _) => format!("{title} ({options})"),
+        (None, Some("array")) => format!("{title} (separated by commas)"),
+        (None, Some("boolean")) => format!("{title} (yes or no)"),
+        (None, Some("object")) => format!("{title} (as JSON)"),
+        _ => title.to_owned(),
+    }
+}
+
+/// A value as a person would type it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
+        Value::Array(items) if items.iter().all(|item| item.as_str().is_some_and(|text| !text.contains(','))) => {
+            items.iter().map(shown).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
     }
 }
 
 /// Text as the parameter's schema types it; the check that follows says what does not fit.
 fn typed(text: &str, schema: &Value) -> Value {
+    let read = serde_json::from_str(text).ok();
     match schema["type"].as_str() {
         Some("string") | None => json!(text),
-        _ => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+        Some("array") => read.filter(Value::is_array).unwrap_or_else(|| {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            items.map(|item| typed(item, &schema["items"])).collect()
+        }),
+        Some("boolean") => match text.to_lowercase().as_str() {
+            "yes" | "y" => json!(true),
+            "no" | "n" => json!(false),
+            _ => read.unwrap_or_else(|| json!(text)),
+        },
+        _ => read.unwrap_or_else(|| json!(text)),
     }
 }
 
@@ -174,53 +288,58 @@ fn default_ttl(platform: &Platform, tier: Option<&str>) -> Option<String> {
     Some(format!("{}d", (environment.ttl.default.as_hours() / 24).max(1)))
 }
 
-/// Refuses an app that `check` would refuse.
-fn judge(context: &Context, snapshot: &Snapshot, name: &AppName, path: &str, text: &str) -> Result<(), Error> {
-    let with = snapshot.patched(None, [(path.to_owned(), Some(Entry::file(text.as_bytes())))]);
+/// Tries an answer before the others are known.
+struct Trial<'a> {
+    context: &'a Context,
+    /// The platform without its other apps: they are no part of the question.
+    snapshot: Snapshot,
+    name: &'a AppName,
+}
+
+impl<'a> Trial<'a> {
+    fn new(context: &'a Context, snapshot: &Snapshot, name: &'a AppName) -> Self {
+        Self { context, snapshot: snapshot.with_folders_of(&Snapshot::default(), &["apps/"]), name }
+    }
+
+    /// What `check` would say about this field. What is not answered yet has a stand-in.
+    fn of(&self, manifest: &Value, field: &str) -> Result<(), Error> {
+        let mut manifest = manifest.clone();
+        if let Some(spec) = manifest["spec"].as_object_mut() {
+            for (name, stand_in) in
+                [("ttl", "1h"), ("costCenter", "CC-0"), ("owner", "a@example.com"), ("team", "team")]
+            {
+                spec.entry(name).or_insert_with(|| json!(stand_in));
+            }
+        }
+        let found = judged(self.context, &self.snapshot, self.name, &yaml::emit(&manifest)).0;
+        let is_about = |found: &Diagnostic| {
+            let rest = found.message.strip_prefix(field);
+            found.is_error() && rest.is_some_and(|rest| rest.starts_with([':', '.', '[']))
+        };
+        let Some(wrong) = found.into_iter().find(is_about) else { return Ok(()) };
+        Err(Error::refused(wrong.message, wrong.help.unwrap_or_else(|| "give another value".into())))
+    }
+}
+
+/// What `check` finds wrong with an app that would stand there, and whether it is admitted.
+fn judged(context: &Context, snapshot: &Snapshot, name: &AppName, text: &str) -> (Vec<Diagnostic>, bool) {
+    let path = format!("apps/{name}/app.yaml");
+    let with = snapshot.patched(None, [(path, Some(Entry::file(text.as_bytes())))]);
     let platform = Platform::load(&with, None);
     let evaluation = Evaluator::default().evaluate(&Desired { tip: &platform, approved: None }, context.now());
-    let evaluated = evaluation.instances.get(name);
-    context.output.diagnostics(evaluated.into_iter().flat_map(|evaluated| evaluated.diagnostics()));
-    if evaluated.is_some_and(|evaluated| evaluated.admitted().is_some()) {
+    let Some(evaluated) = evaluation.instances.get(name) else { return (Vec::new(), false) };
+    (evaluated.diagnostics().cloned().collect(), evaluated.admitted().is_some())
+}
+
+/// Refuses an app that `check` would refuse.
+fn judge(context: &Context, snapshot: &Snapshot, name: &AppName, text: &str) -> Result<(), Error> {
+    let (found, is_admitted) = judged(context, snapshot, name, text);
+    context.output.diagnostics(&found);
+    if is_admitted {
         return Ok(());
     }
     Err(Error::refused(format!("{name}: nothing was written"), "give other values with --set"))
 }
 
-/// Asks a person on a terminal; elsewhere what is absent is an error that names the flag.
-struct Asker<'a> {
-    context: &'a Context,
-    is_terminal: bool,
-}
-
-impl Asker<'_> {
-    fn for_value(
-        &mut self,
-        given: Option<impl Into<Value>>,
-        flag: &str,
-        question: &str,
-        default: Option<String>,
-    ) -> Result<String, Error> {
-        if let Some(given) = given {
-            let given: Value = given.into();
-            return Ok(given.as_str().map_or_else(|| given.to_string(), str::to_owned));
-        }
-        if !self.is_terminal {
-            return default.ok_or_else(|| Error::usage(format!("{flag} is needed"), format!("it answers: {question}")));
-        }
-        loop {
-            let hint = default.as_deref().map(|default| format!(" [{default}]")).unwrap_or_default();
-            self.context.output.prompt(&format!("{question}{hint}: "));
-            let mut line = String::new();
-            let read = std::io::stdin().lock().read_line(&mut line).map_err(Error::file("standard input"))?;
-            match (line.trim(), &default) {
-                ("", Some(default)) => return Ok(default.clone()),
-                ("", None) if read == 0 => {
-                    return Err(Error::usage(format!("{flag} is needed"), format!("it answers: {question}")));
-                }
-                ("", None) => {}
-                (answer, _) => return Ok(answer.to_owned()),
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

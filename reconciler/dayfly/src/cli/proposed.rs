@@ -2,9 +2,11 @@
 
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::digest::Revision;
-use dayfly_core::lifecycle::Proposal;
+use dayfly_core::lifecycle::{Action, Proposal};
+use dayfly_core::names::AppName;
 use dayfly_core::platform::Platform;
 use dayfly_core::snapshot::Snapshot;
+use serde::Serialize;
 
 use super::{Context, Exit};
 use crate::calls::Calls;
@@ -20,6 +22,32 @@ pub fn tip(context: &Context) -> Result<(Repository, Snapshot, Platform), Error>
     Ok((repository, snapshot, platform))
 }
 
+/// A change of one app, and what came of it. Serialized, it is the `Proposal` of the JSON formats.
+#[derive(Serialize)]
+pub struct Told<'a> {
+    /// What it is about: `create`, `renew`, `retire`.
+    pub action: String,
+    /// The app.
+    pub app: &'a AppName,
+    /// Its tier.
+    pub tier: &'a str,
+    /// The commit, where the default branch has it now.
+    pub commit: Option<Revision>,
+    /// The branch that waits for a person, where the tier changes by pull request.
+    pub branch: Option<String>,
+    /// The file that it writes, or the folder that it deletes.
+    pub path: String,
+    /// What it does, in a line.
+    pub title: &'a str,
+}
+
+impl Told<'_> {
+    /// Prints it, where results are for scripts.
+    pub fn print(&self, context: &Context) -> Result<(), Error> {
+        if context.output.is_data() { context.output.data("Proposal", self) } else { Ok(()) }
+    }
+}
+
 /// Carries the proposal and tells what came of it. Returns the commit, where the default branch has it now.
 pub fn carry(
     context: &Context,
@@ -29,10 +57,10 @@ pub fn carry(
 ) -> Result<Option<Revision>, Error> {
     let tip = repository.tip()?;
     let tip = Tip { revision: snapshot.revision().unwrap_or(tip.revision), ..tip };
-    match proposals::carry(repository, &tip, proposal, context.now(), &Calls::default())? {
+    let (commit, branch) = match proposals::carry(repository, &tip, proposal, context.now(), &Calls::default())? {
         Carried::Committed(revision) => {
             context.output.note(format!("{} ({})", proposal.title, revision.short()));
-            Ok(Some(revision))
+            (Some(revision), None)
         }
         Carried::Branched { branch, is_new } => {
             let stands = if is_new { "stands" } else { "stood already" };
@@ -40,9 +68,15 @@ pub fn carry(
             context
                 .output
                 .note(format!("  next: {} changes by pull request; open one from that branch", proposal.tier));
-            Ok(None)
+            (None, Some(branch))
         }
+    };
+    if let Some(app) = proposal.apps.first() {
+        let file = if proposal.action == Action::Retire { "" } else { "app.yaml" };
+        let (action, tier, path) = (proposal.action.to_string(), proposal.tier.as_str(), format!("apps/{app}/{file}"));
+        Told { action, app, tier, commit, branch, path, title: &proposal.title }.print(context)?;
     }
+    Ok(commit)
 }
 
 /// Tells why there is no proposal.
