@@ -287,6 +287,18 @@ fn a_damaged_repository_is_no_absent_one() {
 }
 
 #[test]
+fn what_only_runs_beside_up_is_told_to_be_started() {
+    let environment = sample();
+    assert_eq!(environment.dayfly(&ONCE).code, Some(0));
+    for (command, code) in [("status", 1), ("plan", 2), ("apply", 1)] {
+        let answer = environment.dayfly(&[command]);
+        assert_eq!(answer.code, Some(code), "{command} {}", answer.stderr);
+        assert!(answer.stderr.contains("error: local: "), "{}", answer.stderr);
+        assert!(answer.stderr.contains("help: start it: `dayfly up`, in another terminal"), "{}", answer.stderr);
+    }
+}
+
+#[test]
 fn a_damaged_store_is_filled_again_from_git() {
     let environment = sample();
     assert_eq!(environment.dayfly(&ONCE).code, Some(0));

@@ -43,6 +43,16 @@ impl Home {
         self.state().join("kubeconfig")
     }
 
+    /// The file that `up` holds locked while it runs.
+    pub fn lock(&self) -> PathBuf {
+        self.state().join("lock")
+    }
+
+    /// Whether a `dayfly up` runs here.
+    pub fn is_up(&self) -> bool {
+        fs::File::open(self.lock()).is_ok_and(|file| file.try_lock_shared().is_err())
+    }
+
     /// The repository whose default branch says what runs: the one that `up` made where there is one, else the folder's.
     pub fn repository(&self) -> Result<Repository, Error> {
         let bare = self.bare();

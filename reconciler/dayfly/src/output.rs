@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-use crate::report::grouped;
+use crate::report::{self, grouped};
 
 /// The form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
@@ -162,12 +162,15 @@ impl Output {
                 Severity::Error => (Style::Red, "error"),
                 Severity::Warning => (Style::Yellow, "warning"),
             };
-            self.note(format!("{}: {diagnostic}", self.paint_note(style, word)));
+            let word = self.paint_note(style, word);
+            if apps.len() > 1 && report::is_app(diagnostic) {
+                self.note(format!("{word}: {}: {}", report::count(apps.len(), "app"), diagnostic.message));
+            } else {
+                self.note(format!("{word}: {diagnostic}"));
+            }
             self.help(diagnostic.help.as_deref());
             if apps.len() > 1 {
-                let names: Vec<_> = apps.iter().take(5).map(|app| app.as_str()).collect();
-                let more = if apps.len() > 5 { format!(" and {} more", apps.len() - 5) } else { String::new() };
-                self.note(format!("  {} {}{more}", self.paint_note(Style::Cyan, "apps:"), names.join(", ")));
+                self.note(format!("  {} {}", self.paint_note(Style::Cyan, "apps:"), report::names(&apps)));
             }
         }
     }

@@ -69,11 +69,24 @@ pub fn table(output: &Output, items: &[Status], now: Timestamp) -> String {
         column.set_padding((0, GAP as u16));
     }
     let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    for (i, item) in items.iter().filter(|item| !item.message.is_empty()).enumerate() {
+    for (i, (item, apps)) in messages(items).iter().enumerate() {
         let gap = if i == 0 { "\n" } else { "" };
-        text.push_str(&format!("{gap}{} {}\n", output.paint(style(item), &format!("{}:", item.app)), item.message));
+        let apps = output.paint(style(item), &format!("{}:", names(apps)));
+        text.push_str(&format!("{gap}{apps} {}\n", item.message));
     }
     text
+}
+
+/// What a person should know about apps, what befalls many of them alike once.
+fn messages(items: &[Status]) -> Vec<(&Status, Vec<&AppName>)> {
+    let mut told: Vec<(&Status, Vec<&AppName>)> = Vec::new();
+    for item in items.iter().filter(|item| !item.message.is_empty()) {
+        match told.iter_mut().find(|(first, _)| first.phase == item.phase && first.message == item.message) {
+            Some((_, apps)) => apps.push(&item.app),
+            None => told.push((item, vec![&item.app])),
+        }
+    }
+    told
 }
 
 /// The columns that fit, in their order; all where the width is unknown.
@@ -139,12 +152,14 @@ pub fn cost(cost: &MonthlyCost) -> String {
     if low == high { format!("{low} {}", cost.currency) } else { format!("{low}-{high} {}", cost.currency) }
 }
 
-/// Findings that say the same about several apps, as one with these apps.
+/// Findings that say the same about several apps, as one with these apps. A file's place is told for each; that of an app
+/// (`survey.sandbox`) is its name.
 pub fn grouped<'a>(found: impl IntoIterator<Item = &'a Diagnostic>) -> Vec<(&'a Diagnostic, Vec<&'a AppName>)> {
     let mut groups: Vec<(&Diagnostic, Vec<&AppName>)> = Vec::new();
     let mut known = HashMap::new();
     for one in found {
-        let said = (one.severity, &one.path, one.position, &one.message, &one.help);
+        let place = if is_app(one) { None } else { Some((&one.path, one.position)) };
+        let said = (one.severity, place, &one.message, &one.help);
         let at = *known.entry(said).or_insert(groups.len());
         if at == groups.len() {
             groups.push((one, Vec::new()));
@@ -152,6 +167,18 @@ pub fn grouped<'a>(found: impl IntoIterator<Item = &'a Diagnostic>) -> Vec<(&'a 
         groups[at].1.extend(&one.app);
     }
     groups
+}
+
+/// Whether a finding's place is just its app.
+pub fn is_app(found: &Diagnostic) -> bool {
+    found.app.is_some() && !found.path.contains('/')
+}
+
+/// `a, b`, and how many more after the fifth.
+pub fn names(apps: &[&AppName]) -> String {
+    let names: Vec<_> = apps.iter().take(5).map(|app| app.as_str()).collect();
+    let more = if apps.len() > 5 { format!(" and {} more", apps.len() - 5) } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 /// `1 app`, `2 apps`.
@@ -172,5 +199,18 @@ mod tests {
         assert_eq!(said(13 * 24 + 4, 0), "13d 4h");
         assert_eq!(said(60 * 24 + 4, 0), "60d");
         assert_eq!(said(-1, 0), "expired");
+    }
+
+    #[test]
+    fn what_befalls_many_apps_alike_is_told_once() {
+        let app = |name: &str| name.parse::<AppName>().unwrap();
+        let stays = |name: &str, why: &str| {
+            Diagnostic::warning("remove/stays", format!("{name}.sandbox"), why).about(&app(name))
+        };
+        let broken = |name: &str| Diagnostic::error("manifest/value", format!("apps/{name}/app.yaml"), "is wrong");
+        let found = [stays("a", "too many"), stays("b", "too many"), stays("c", "held"), broken("a"), broken("b")];
+        let groups: Vec<_> = grouped(&found).into_iter().map(|(first, apps)| (&*first.path, names(&apps))).collect();
+        let expected = [("a.sandbox", "a, b"), ("c.sandbox", "c"), ("apps/a/app.yaml", ""), ("apps/b/app.yaml", "")];
+        assert_eq!(groups, expected.map(|(path, apps)| (path, apps.to_owned())));
     }
 }

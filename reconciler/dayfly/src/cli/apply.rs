@@ -14,7 +14,8 @@ impl Apply {
     pub fn run(self, context: &Context) -> Exit {
         let mut reconciler = context.reconciler(&self.apps)?;
         context.block_on(async {
-            let pass = reconciler.pass(context.now()).await?;
+            let mut pass = reconciler.pass(context.now()).await?;
+            pass.diagnostics = context.explained(pass.diagnostics);
             run::print_pass(context, &pass)?;
             Ok(u8::from(pass.has_failed()))
         })

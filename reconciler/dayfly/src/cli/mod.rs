@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::names::{AppName, NameError};
 use jiff::Timestamp;
 
@@ -135,6 +136,20 @@ impl Context {
         let is_named = self.global.kubeconfig.is_some() || std::env::var_os("KUBECONFIG").is_some();
         let kubeconfig = self.global.kubeconfig.clone().or((!is_named && written.exists()).then_some(written));
         Target { kubeconfig, context: self.global.context.clone() }
+    }
+
+    /// The findings, where the cluster that does not answer is the one that only runs while `up` does, with that as help.
+    pub fn explained(&self, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let home = self.home();
+        let real = |path: PathBuf| path.canonicalize().ok();
+        let used = self.target().kubeconfig.or_else(|| std::env::var_os("KUBECONFIG").map(PathBuf::from));
+        let is_local = used.and_then(real).is_some_and(|used| real(home.kubeconfig()) == Some(used));
+        if is_local && !home.is_up() {
+            for silent in found.iter_mut().filter(|found| found.rule == "cluster/Unreachable") {
+                silent.help = Some("start it: `dayfly up`, in another terminal".into());
+            }
+        }
+        found
     }
 
     /// A reconciler of the platform's repository.

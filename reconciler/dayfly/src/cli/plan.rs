@@ -22,7 +22,8 @@ impl Plan {
     pub fn run(self, context: &Context) -> Exit {
         let mut reconciler = context.reconciler(&self.apps)?;
         let snapshot = check::snapshot(context, self.rev.as_deref())?;
-        let preview = context.block_on(async { reconciler.preview(snapshot, context.now()).await })?;
+        let mut preview = context.block_on(async { reconciler.preview(snapshot, context.now()).await })?;
+        preview.diagnostics = context.explained(preview.diagnostics);
         if context.output.is_data() {
             context.output.data("Plan", &json!({ "changes": preview.changes }))?;
             context.output.diagnostics(&preview.diagnostics);

@@ -19,6 +19,7 @@ impl Status {
         let mut reconciler = context.reconciler(&apps)?;
         let now = context.now();
         let (items, diagnostics) = context.block_on(async { reconciler.status(now).await })?;
+        let diagnostics = context.explained(diagnostics);
         if context.output.is_data() {
             context.output.data("StatusList", &json!({ "items": items, "diagnostics": diagnostics }))?;
         } else {

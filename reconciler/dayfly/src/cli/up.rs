@@ -83,7 +83,7 @@ impl Up {
 fn lock(home: &Home) -> Result<fs::File, Error> {
     let state = home.state();
     fs::create_dir_all(&state).map_err(Error::file(&state))?;
-    let path = state.join("lock");
+    let path = home.lock();
     let file = fs::File::create(&path).map_err(Error::file(&path))?;
     file.try_lock().map_err(|_| {
         Error::usage(
@@ -151,12 +151,12 @@ fn contexts(repository: &Repository) -> Result<BTreeSet<String>, Error> {
 }
 
 fn write_kubeconfig(path: &Path, url: &str, contexts: &BTreeSet<String>) -> Result<(), Error> {
-    let entry = |name: &String| json!({ "name": name, "context": { "cluster": "dayfly", "user": "dayfly" } });
+    let entry = |name: &String| json!({ "name": name, "context": { "cluster": "local", "user": "local" } });
     let kubeconfig = json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{ "name": "dayfly", "cluster": { "server": url } }],
-        "users": [{ "name": "dayfly", "user": {} }],
+        "clusters": [{ "name": "local", "cluster": { "server": url } }],
+        "users": [{ "name": "local", "user": {} }],
         "contexts": contexts.iter().map(entry).collect::<Vec<_>>(),
         "current-context": contexts.iter().next_back(),
     });
