@@ -8,8 +8,8 @@ use dayfly_core::ledger::Signer;
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
-use crate::error::Error;
-use crate::git::Repository;
+use crate::error::{Error, shell};
+use crate::git::{self, Repository};
 
 /// A platform's folder, and `.dayfly/` in it: Dayfly's own state, never committed.
 #[derive(Debug, Clone)]
@@ -21,6 +21,38 @@ impl Home {
     /// The home of a folder.
     pub fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned() }
+    }
+
+    /// The same, or an error that names the nearest platform above, where there is none in this folder.
+    pub fn of_platform(directory: &Path) -> Result<Self, Error> {
+        let home = Self::new(directory);
+        if home.is_platform() {
+            return Ok(home);
+        }
+        let shown = directory.display();
+        if !directory.is_dir() {
+            let help = "name the platform's folder with -C DIR, or start one with `dayfly init DIR`";
+            return Err(Error::usage(format!("{shown}: no such folder"), help));
+        }
+        let here = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+        let above = here.ancestors().skip(1).find(|folder| Self::new(folder).is_platform());
+        let help = match above {
+            Some(above) => format!("the platform is in {0}: go there, or name it with -C {0}", shell(above)),
+            None => "name its folder with -C DIR, or start one with `dayfly init DIR`".into(),
+        };
+        Err(Error::usage(format!("{shown}: there is no platform here (no environments/ folder)"), help))
+    }
+
+    /// Whether a platform stands there: its files, the repository that `up` made, or a repository that has them. What is
+    /// damaged is no absent thing.
+    fn is_platform(&self) -> bool {
+        let is_in_git = || {
+            let repository = Repository::open(&self.directory)?;
+            Ok(!repository.folder(repository.tip()?.revision, "environments/")?.is_empty())
+        };
+        self.directory.join("environments").is_dir()
+            || self.bare().is_dir()
+            || is_in_git().unwrap_or_else(|error: git::Error| matches!(error, git::Error::Broken { .. }))
     }
 
     /// The platform's folder.

@@ -56,7 +56,7 @@ struct Waited {
 impl Adopt {
     /// Writes the record, and says what it approves.
     pub fn run(self, context: &Context) -> Exit {
-        let home = context.home();
+        let home = context.platform()?;
         let repository = home.repository()?;
         let revision = self.commit(&repository)?;
         let signer = home.signer_or_new(context.global.ledger_key.as_deref())?;

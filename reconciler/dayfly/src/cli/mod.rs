@@ -130,6 +130,11 @@ impl Context {
         Home::new(&self.global.directory)
     }
 
+    /// The same, where a platform has to be.
+    pub fn platform(&self) -> Result<Home, Error> {
+        Home::of_platform(&self.global.directory)
+    }
+
     /// Where clusters are found: the kubeconfig that was named, else the one that `up` wrote, else the usual one.
     pub fn target(&self) -> Target {
         let written = self.home().kubeconfig();
@@ -154,7 +159,7 @@ impl Context {
 
     /// A reconciler of the platform's repository.
     pub fn reconciler(&self, apps: &[String]) -> Result<Reconciler, Error> {
-        let home = self.home();
+        let home = self.platform()?;
         let key = home.signer(self.global.ledger_key.as_deref())?.verifier();
         Ok(self.configured(Reconciler::new(home.repository()?, key, self.target())).only(app_names(apps)?))
     }

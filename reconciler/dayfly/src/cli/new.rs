@@ -50,7 +50,7 @@ type Chosen<'a> = (TemplateRef, &'a Template);
 impl New {
     /// Asks, writes, checks, commits.
     pub fn run(self, context: &Context) -> Exit {
-        let snapshot = working_tree(&context.global.directory)?;
+        let snapshot = working_tree(context.platform()?.directory())?;
         let platform = Platform::load(&snapshot, None);
         let mut dialog = Dialog::new(&context.output);
         let (name, manifest) = self.answers(context, &snapshot, &platform, &mut dialog)?;

@@ -16,7 +16,7 @@ use crate::proposals::{self, Carried};
 
 /// The tip of the platform's repository.
 pub fn tip(context: &Context) -> Result<(Repository, Snapshot, Platform), Error> {
-    let repository = context.home().repository()?;
+    let repository = context.platform()?.repository()?;
     let snapshot = repository.snapshot(repository.tip()?.revision)?;
     let platform = Platform::load(&snapshot, None);
     Ok((repository, snapshot, platform))

@@ -54,7 +54,7 @@ fn sign(context: &Context, repository: &Repository, revision: Revision, app: App
 
 /// Signs that the deletions up to the tip are meant.
 fn confirm(context: &Context) -> Exit {
-    let home = context.home();
+    let home = context.platform()?;
     let repository = home.repository()?;
     let tip = repository.tip()?;
     let signer = home.signer(context.global.ledger_key.as_deref())?;

@@ -36,7 +36,7 @@ pub struct Up {
 impl Up {
     /// Seeds, starts and reconciles.
     pub fn run(self, context: &Context) -> Exit {
-        let home = context.home();
+        let home = context.platform()?;
         let _lock = lock(&home)?;
         let seeded = seed(context, &home)?;
         context.block_on(self.serve(context, &home, seeded))
@@ -96,13 +96,6 @@ fn lock(home: &Home) -> Result<fs::File, Error> {
 
 /// The repository and its baseline, made where they are absent. Each step is repeated safely after a crash.
 fn seed(context: &Context, home: &Home) -> Result<Seeded, Error> {
-    let snapshot = git::working_tree(home.directory())?;
-    if snapshot.names("environments/").next().is_none() && !home.bare().is_dir() {
-        return Err(Error::usage(
-            format!("{}: there is no platform here (no environments/ folder)", home.directory().display()),
-            "start one with `dayfly init DIR`, or name its folder with -C DIR",
-        ));
-    }
     // Only what is seeded here is approved unseen. The mark says that a seeding is under way, over a crash too.
     let mark = home.state().join("seeding");
     if home.bare().is_dir() && !mark.exists() {
