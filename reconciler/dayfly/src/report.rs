@@ -89,6 +89,32 @@ fn messages(items: &[Status]) -> Vec<(&Status, Vec<&AppName>)> {
     told
 }
 
+/// All that is known of one app, a line each.
+pub fn whole(output: &Output, item: &Status, now: Timestamp) -> String {
+    let expires = item.expires.map(|at| match until(at, now) {
+        left if left == "expired" => format!("{at}, its time is up"),
+        left => format!("{at}, in {left}"),
+    });
+    let lines = [
+        ("app", Some(item.app.to_string())),
+        ("tier", item.tier.as_ref().map(ToString::to_string)),
+        ("template", item.template.as_ref().map(ToString::to_string)),
+        ("phase", Some(output.paint(style(item), item.phase.as_str()))),
+        ("health", Some(item.health.clone())),
+        ("url", item.url.clone()),
+        ("expires", expires),
+        ("monthly", item.monthly_cost.as_ref().map(cost)),
+        ("objects", Some(item.objects.to_string())),
+        ("revision", item.revision.map(|revision| revision.short())),
+        ("message", Some(item.message.clone()).filter(|message| !message.is_empty())),
+    ];
+    let line = |(name, value): (&str, Option<String>)| {
+        let name = output.paint(Style::Dim, &format!("{:<10}", format!("{name}:")));
+        value.map(|value| format!("{name}{value}\n"))
+    };
+    lines.into_iter().filter_map(line).collect()
+}
+
 /// The columns that fit, in their order; all where the width is unknown.
 fn fitting(items: &[Status], now: Timestamp, width: Option<usize>) -> Vec<&'static Column> {
     let needs = |column: &&Column| {
