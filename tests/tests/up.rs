@@ -172,6 +172,8 @@ fn a_push_is_live_and_the_commands_work_beside_it() {
     assert_eq!(status.code, Some(0), "{}{}", status.stdout, status.stderr);
     let plan = environment.dayfly(&["plan"]);
     assert_eq!(plan.code, Some(0), "{}{}", plan.stdout, plan.stderr);
+    let confirm = environment.dayfly(&["retire", "--confirm"]);
+    assert!(confirm.stderr.contains("nothing waits for a confirmation"), "{}", confirm.stderr);
     let apply = environment.dayfly(&["apply", "-o", "json"]);
     assert_eq!((apply.code, json(&apply)["writes"].as_u64()), (Some(0), Some(0)), "{}", apply.stderr);
     assert_eq!(up.stop(), Some(0));

@@ -34,13 +34,17 @@ impl Home {
             let help = "name the platform's folder with -C DIR, or start one with `dayfly init DIR`";
             return Err(Error::usage(format!("{shown}: no such folder"), help));
         }
-        let here = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-        let above = here.ancestors().skip(1).find(|folder| Self::new(folder).is_platform());
-        let help = match above {
-            Some(above) => format!("the platform is in {0}: go there, or name it with -C {0}", shell(above)),
+        let help = match Self::above(directory) {
+            Some(above) => format!("the platform is in {0}: go there, or name it with -C {0}", shell(&above)),
             None => "name its folder with -C DIR, or start one with `dayfly init DIR`".into(),
         };
         Err(Error::usage(format!("{shown}: there is no platform here (no environments/ folder)"), help))
+    }
+
+    /// The nearest platform above a folder.
+    pub fn above(directory: &Path) -> Option<PathBuf> {
+        let here = directory.canonicalize().ok()?;
+        here.ancestors().skip(1).find(|folder| Self::new(folder).is_platform()).map(Path::to_owned)
     }
 
     /// Whether a platform stands there: its files, the repository that `up` made, or a repository that has them. What is

@@ -101,6 +101,11 @@ impl Output {
         self.colors(std::io::stdout().is_terminal())
     }
 
+    /// Whether what stands beside results is colored.
+    pub fn is_note_colored(&self) -> bool {
+        self.colors(std::io::stderr().is_terminal())
+    }
+
     fn colors(&self, terminal: bool) -> bool {
         match self.color {
             Color::Always => true,

@@ -77,7 +77,8 @@ impl Checker {
                 let (rule_of, message, help) = violation(kind, error.instance(), schema);
                 let subject = if field.is_empty() { "the file" } else { &field };
                 let mut diagnostic = report(rule_of, subject, message).at(spans.position(&field));
-                diagnostic.help = help.or_else(|| description(schema));
+                let form = || schema["format"].as_str().and_then(format::find).map(|it| format!("Write {}.", it.what));
+                diagnostic.help = help.or_else(|| description(schema)).or_else(form);
                 found.push(diagnostic);
             }
         }
@@ -181,7 +182,7 @@ fn known_fields(schema: &Value, unknown: &str) -> String {
 }
 
 /// The name that was probably meant.
-pub(crate) fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let unknown = unknown.to_lowercase();
     let scored = known.map(|name| (strsim::jaro_winkler(&unknown, &name.to_lowercase()), name));
     scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)

@@ -187,8 +187,10 @@ pub fn end_of_day(date: Date) -> Option<Timestamp> {
 
 /// A moment, RFC 3339; a date means its end, UTC.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
-    let moment = if text.len() > 10 { text.parse().ok() } else { date(text).ok().and_then(end_of_day) };
-    moment.ok_or_else(|| {
+    if let Some(date) = date(text).ok().filter(|_| text.len() <= 10) {
+        return end_of_day(date).ok_or_else(|| format!("{} is further away than dates are counted", quoted(text)));
+    }
+    text.parse().ok().filter(|_| text.len() > 10).ok_or_else(|| {
         format!("{} is not a date such as 2026-12-24, or a time such as 2026-12-24T18:00:00Z", quoted(text))
     })
 }

@@ -270,6 +270,9 @@ impl Checks<'_> {
 
 /// What was probably meant, and what there is.
 fn choices(wanted: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return "There is none yet.".into();
+    }
     let all = list(names.iter().map(String::as_str));
     match suggestion(wanted, names.iter().map(String::as_str)) {
         Some(near) => format!("Did you mean `{near}`? There is {all}."),

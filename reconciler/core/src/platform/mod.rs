@@ -24,6 +24,7 @@ use crate::names::{AppName, InstanceKey, TemplateRef, TierName};
 use crate::yaml::{Place, Places};
 
 pub use app::App;
+pub use check::suggestion;
 pub use environment::Environment;
 pub(crate) use format::dns_label;
 pub use format::{duration_text, end_of_day};

@@ -69,7 +69,11 @@ impl<'a> Source<'a> {
     ) -> Option<(Manifest<Spec>, Spans)> {
         let path = format!("{}{file}", self.folder);
         let Some(entry) = self.files.get(file) else {
-            let help = format!("Add the file {path}, or remove the folder.");
+            let other = format!("{}.yml", file.trim_end_matches(".yaml"));
+            let help = match self.files.contains_key(other.as_str()) {
+                true => format!("Rename {}{other} to {file}.", self.folder),
+                false => format!("Add the file {path}, or remove the folder."),
+            };
             self.found.push(Diagnostic::error("manifest/absent", &path, "is absent").help(help));
             return None;
         };

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{Context, Exit};
 use crate::error::Error;
 use crate::git::{Repository, working_tree};
+use crate::home::Home;
 use crate::output::{Format, Style};
 use crate::report;
 
@@ -98,7 +99,13 @@ pub fn snapshot(context: &Context, rev: Option<&str>) -> Result<Snapshot, Error>
     let directory = &context.global.directory;
     match rev {
         Some(rev) => commit(context, rev),
-        None if directory.is_dir() => Ok(working_tree(directory)?),
+        None if directory.is_dir() => {
+            let files = working_tree(directory)?;
+            if files.files().next().is_none() && Home::above(directory).is_some() {
+                context.platform()?;
+            }
+            Ok(files)
+        }
         None => Err(Error::usage(
             format!("{}: no such folder", directory.display()),
             "name the platform's folder with -C DIR, or start one with `dayfly init DIR`",

@@ -27,6 +27,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::names::{AppName, NameError};
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::clusters::Target;
 use crate::error::Error;
@@ -59,7 +61,7 @@ pub struct Global {
     /// The key that signs and verifies approvals [default: .dayfly/ledger.key]
     #[arg(long, value_name = "FILE", global = true)]
     pub ledger_key: Option<PathBuf>,
-    /// The moment to take as now, in RFC 3339 [default: the clock]
+    /// The moment to take as now, in RFC 3339; a day means its start, UTC [default: the clock]
     #[arg(long, value_name = "TIME", global = true, value_parser = moment)]
     pub now: Option<Timestamp>,
     /// The form of the result
@@ -177,7 +179,12 @@ impl Context {
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a time such as 2026-12-24T18:00:00Z"))
+    let day = text.parse().ok().filter(|_| text.len() == 10);
+    let start = day.and_then(|day: Date| day.to_zoned(TimeZone::UTC).ok());
+    start
+        .map(|start| start.timestamp())
+        .or_else(|| text.parse().ok())
+        .ok_or_else(|| format!("{text:?} is not a time such as 2026-12-24T18:00:00Z, or a day such as 2026-12-24"))
 }
 
 /// A name given on the command line.
@@ -197,7 +204,7 @@ type Exit = Result<u8, Error>;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.global.output, cli.global.color);
-    trace(cli.global.verbose);
+    trace(cli.global.verbose, output.is_note_colored());
     // Only fails where a provider was installed before, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let context = Context { global: cli.global, output };
@@ -236,13 +243,13 @@ fn run(context: &Context, verb: Verb) -> Exit {
     }
 }
 
-fn trace(verbose: u8) {
+fn trace(verbose: u8, is_colored: bool) {
     let filter = match verbose {
         0 => "off,dayfly=error,dayfly_local=off",
         1 => "dayfly=info,dayfly_core=info,dayfly_local=info,warn",
         _ => "dayfly=debug,dayfly_core=debug,dayfly_local=debug,info",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("DAYFLY_LOG").unwrap_or_else(|_| filter.into());
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = lines.with_ansi(is_colored).with_target(false).try_init();
 }

@@ -1,7 +1,7 @@
 //! `dayfly render`: an app's manifests, as they would be applied.
 
 use dayfly_core::names::AppName;
-use dayfly_core::platform::Platform;
+use dayfly_core::platform::{Platform, suggestion};
 use dayfly_core::{render, yaml};
 use serde_json::json;
 
@@ -50,13 +50,10 @@ pub fn known_app(platform: &Platform, name: &str) -> Result<AppName, Error> {
     if platform.apps.contains_key(&parsed) {
         return Ok(parsed);
     }
-    let nearest = platform
-        .apps
-        .keys()
-        .max_by(|a, b| strsim::jaro_winkler(a.as_str(), name).total_cmp(&strsim::jaro_winkler(b.as_str(), name)));
-    let help = match nearest {
-        Some(nearest) => format!("the nearest name is {nearest}; `dayfly status` lists all"),
-        None => "there are no apps yet: `dayfly new` starts one".into(),
+    let help = match suggestion(name, platform.apps.keys().map(AppName::as_str)) {
+        Some(near) => format!("did you mean {near}? `dayfly status` lists all"),
+        None if platform.apps.is_empty() => "there are no apps yet: `dayfly new` starts one".into(),
+        None => "`dayfly status` lists all".into(),
     };
     Err(Error::refused(format!("{name}: no such app under apps/"), help))
 }

@@ -1,9 +1,11 @@
 //! `dayfly retire`: a person ends an app, or confirms that many may go.
 
+use dayfly_core::diagnostic::Diagnostic;
 use dayfly_core::digest::Revision;
 use dayfly_core::ledger::Fact;
 use dayfly_core::lifecycle::retire;
 use dayfly_core::names::AppName;
+use serde_json::json;
 
 use super::{Context, Exit, proposed, render};
 use crate::error::Error;
@@ -64,7 +66,23 @@ fn confirm(context: &Context) -> Exit {
             "begin with `dayfly adopt`",
         ));
     }
-    ledger::append(&repository, &signer, tip.revision, context.now(), Fact::Confirmation)?;
-    context.output.note(format!("confirmed: what {} no longer has may go", tip.revision.short()));
+    let waits = waits(context)?;
+    if waits {
+        ledger::append(&repository, &signer, tip.revision, context.now(), Fact::Confirmation)?;
+        context.output.note(format!("confirmed: what {} no longer has may go", tip.revision.short()));
+    } else {
+        context.output.note("nothing waits for a confirmation: nothing was written");
+    }
+    if context.output.is_data() {
+        context.output.data("Confirmation", &json!({ "revision": tip.revision, "records": usize::from(waits) }))?;
+    }
     Ok(0)
+}
+
+/// Whether a deletion waits for a person, or may wait: what a cluster that cannot be asked still has is unknown.
+fn waits(context: &Context) -> Result<bool, Error> {
+    let mut reconciler = context.reconciler(&[])?;
+    let looked = context.block_on(async { reconciler.status(context.now()).await });
+    let is_open = |found: &Diagnostic| found.rule == "remove/stays" || found.rule.starts_with("cluster/");
+    Ok(looked.map_or(true, |(_, found)| found.iter().any(is_open)))
 }
