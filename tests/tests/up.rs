@@ -324,8 +324,12 @@ fn what_cannot_be_read_is_not_saved_as_gone() {
     }
     environment.write("apps/quarterly-feedback/.git", "gitdir: elsewhere\n");
     up.until("the refusal", |log| log.contains("apps/quarterly-feedback: is a git repository of its own"));
+    environment.write("apps/quarterly-feedback/more.txt", "more");
+    sleep(Duration::from_millis(300));
     assert_eq!(commits(&bare(&environment)), before, "{}", up.log());
+    fs::remove_file(environment.platform().join("apps/quarterly-feedback/more.txt")).unwrap();
     fs::remove_file(environment.platform().join("apps/quarterly-feedback/.git")).unwrap();
+    assert_eq!(up.log().matches("is a git repository of its own").count(), 1, "{}", up.log());
     environment.replace(SURVEY, "How was your quarter?", "Saved beside litter");
     goes_live(&environment, &up, "Saved beside litter");
     let git = Repository::open(bare(&environment)).unwrap();

@@ -56,6 +56,7 @@ pub async fn run(
     // A pinned clock stands still, for tests; else every pass asks anew.
     let now = || clock.unwrap_or_else(Timestamp::now);
     let mut wait = FIRST_WAIT;
+    let mut refused = None;
     loop {
         let outcome = reconciler.watch_pass(now()).await;
         tell(outcome.as_ref());
@@ -76,9 +77,13 @@ pub async fn run(
             Event::Stop => return Ok(()),
             // The pass comes all the same: what else happened meanwhile may have come with it.
             Event::Saved => {
-                if let Some(Err(error)) = saved.as_mut().map(|saved| saved.commit(now())) {
+                let failed = saved.as_mut().and_then(|saved| saved.commit(now()).err());
+                // Many files that come at once are refused many times, for one reason.
+                let reason = failed.as_ref().map(ToString::to_string);
+                if let Some(error) = failed.filter(|_| reason != refused) {
                     tell(Err(&error));
                 }
+                refused = reason;
             }
             Event::Repository | Event::Cluster | Event::Due => {}
         }
