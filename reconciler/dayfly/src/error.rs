@@ -77,7 +77,7 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Git(error) => error.help(),
-            Self::File { source, .. } => disk::help(&source.to_string()).map(str::to_owned),
+            Self::File { source, .. } => disk_help(&source.to_string()).map(str::to_owned),
             Self::Usage { help, .. } | Self::Refused { help, .. } => Some(help.clone()),
         }
     }
@@ -100,20 +100,17 @@ pub fn shell(path: &Path) -> String {
     if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// What the system says where a disk takes no more, whoever hands it on.
-pub mod disk {
-    /// The next step, if that is what is said.
-    pub fn help(said: &str) -> Option<&'static str> {
-        let is_said = |words: &str| said.contains(words);
-        if is_said("No space left on device") || is_said("Disk quota exceeded") {
-            Some("the disk is full: free some space, then run the same command again")
-        } else if is_said("Read-only file system") {
-            Some("the disk cannot be written: make it writable, or work in a folder that is")
-        } else if is_said("Permission denied") {
-            Some("this account may not do that there: give it the right, or work in a folder of its own")
-        } else {
-            None
-        }
+/// The next step where the system says that a disk takes no more, whoever hands that on.
+pub fn disk_help(said: &str) -> Option<&'static str> {
+    let is_said = |words: &str| said.contains(words);
+    if is_said("No space left on device") || is_said("Disk quota exceeded") {
+        Some("the disk is full: free some space, then run the same command again")
+    } else if is_said("Read-only file system") {
+        Some("the disk cannot be written: make it writable, or work in a folder that is")
+    } else if is_said("Permission denied") {
+        Some("this account may not do that there: give it the right, or work in a folder of its own")
+    } else {
+        None
     }
 }
 

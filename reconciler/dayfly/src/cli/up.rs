@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Context, Exit, run};
 use crate::clusters::Target;
-use crate::error::{Error, disk, shell};
+use crate::error::{Error, disk_help, shell};
 use crate::git::{self, Repository, Seeded};
 use crate::home::Home;
 use crate::ledger;
@@ -125,7 +125,7 @@ async fn serve_api(home: &Home, port: u16) -> Result<Handle, Error> {
         let help = match &error {
             StartError::NotLoopback(_) | StartError::Listen { .. } => "name another port with --port".into(),
             StartError::Disk(DiskError::InUse(_)) => "stop the other one first".into(),
-            StartError::Disk(_) => disk::help(&fact).map_or(afresh, str::to_owned),
+            StartError::Disk(_) => disk_help(&fact).map_or(afresh, str::to_owned),
         };
         Error::usage(fact, help)
     })

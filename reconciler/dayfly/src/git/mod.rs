@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use dayfly_core::digest::Revision;
 
-use crate::error::{disk, shell};
+use crate::error::{disk_help, shell};
 
 pub use read::{Change, Ledger, Repository};
 pub use seed::{MAIN, Seeded, seed};
@@ -107,7 +107,7 @@ impl Error {
             Self::Uncommitted(path) => {
                 format!("commit them or put them aside first: git stash -- {}", shell(path.as_ref()))
             }
-            Self::Broken { message, .. } if let Some(help) = disk::help(message) => help.into(),
+            Self::Broken { message, .. } if let Some(help) = disk_help(message) => help.into(),
             Self::Broken { path, .. } if is_own(path) => {
                 let git = format!("git -C {}", shell(path));
                 format!(
@@ -116,7 +116,7 @@ impl Error {
                 )
             }
             Self::Broken { .. } => "git fsck tells what is damaged; a fresh clone is the usual cure".into(),
-            Self::File { source, .. } => return disk::help(&source.to_string()).map(str::to_owned),
+            Self::File { source, .. } => return disk_help(&source.to_string()).map(str::to_owned),
         })
     }
 
