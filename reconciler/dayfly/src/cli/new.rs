@@ -77,7 +77,8 @@ impl New {
         let mut before = Value::Null;
         loop {
             let trial = Trial::new(context, snapshot, &name);
-            let manifest = manifest(platform, &template, &name, (given, &before), dialog, &trial)?;
+            let round = Round { template: &template, name: &name, given, before: &before, dialog, trial: &trial };
+            let manifest = round.manifest(platform)?;
             match judge(context, snapshot, &name, &yaml::emit(&manifest)) {
                 Ok(()) => return Ok((name, manifest)),
                 Err(error) if !dialog.is_open() => return Err(error),
@@ -174,70 +175,84 @@ impl New {
     }
 }
 
-/// The manifest: what was given first, then answers, then those of the round before, then defaults; parameters by the
-/// template's schema.
-fn manifest(
-    platform: &Platform,
-    (reference, template): &Chosen<'_>,
-    name: &AppName,
-    (mut given, before): (Map<String, Value>, &Value),
-    dialog: &mut Dialog<'_>,
-    trial: &Trial<'_>,
-) -> Result<Value, Error> {
-    let whole = |spec: &Map<String, Value>| json!({ "apiVersion": "dayfly.dev/v1", "kind": "App", "metadata": { "name": name }, "spec": spec });
-    let is_open = dialog.is_open();
-    let mut spec = Map::from_iter([("template".to_owned(), json!(reference.to_string()))]);
-    for (field, text) in FIELDS {
-        let default = match field {
-            "tier" => template.tiers.first().map(ToString::to_string),
-            "ttl" => default_ttl(platform, spec.get("tier").and_then(Value::as_str)),
-            "dataClassification" => Some("internal".into()),
-            _ => None,
-        };
-        let default = before["spec"][field].as_str().map(str::to_owned).or(default);
-        let given = given.shift_remove(field).map(|value| shown(&value));
-        let flag = format!("--set {field}=…");
-        let question = Question { flag: &flag, text, given, default, optional: field == "purpose" };
-        let value = dialog.ask(question, |answer| {
-            let mut spec = spec.clone();
-            spec.insert(field.into(), json!(answer));
-            if is_open {
-                trial.of(&whole(&spec), &format!("spec.{field}"))?
-            }
-            Ok(json!(answer))
-        })?;
-        spec.extend(value.map(|value| (field.to_owned(), value)));
-    }
-    let mut parameters = Map::new();
-    let known = template.parameters["properties"].as_object().cloned().unwrap_or_default();
-    let required = template.parameters["required"].as_array().cloned().unwrap_or_default();
-    for (parameter, schema) in &known {
-        let given = given.shift_remove(parameter).map(|value| shown(&value));
-        let default = schema.get("default");
-        if given.is_none() && default.is_some() && !is_open {
-            continue;
+/// One round of questions. What was given counts first, then answers, then those of the round before, then defaults.
+struct Round<'a, 'd> {
+    template: &'a Chosen<'a>,
+    name: &'a AppName,
+    given: Map<String, Value>,
+    before: &'a Value,
+    dialog: &'a mut Dialog<'d>,
+    trial: &'a Trial<'a>,
+}
+
+impl Round<'_, '_> {
+    /// The manifest that comes of it.
+    fn manifest(mut self, platform: &Platform) -> Result<Value, Error> {
+        let mut spec = self.fields(platform)?;
+        let parameters = self.parameters(&spec)?;
+        if !parameters.is_empty() {
+            spec.insert("parameters".into(), Value::Object(parameters));
         }
-        let default = before.pointer(&format!("/spec/parameters/{parameter}")).or(default).map(shown);
-        let flag = format!("--set {parameter}=…");
-        let text = question_of(parameter, schema);
-        let optional = !required.iter().any(|name| name == parameter);
-        let value = dialog.ask(Question { flag: &flag, text: &text, given, default, optional }, |answer| {
-            let value = typed(answer, schema);
-            let mut with = parameters.clone();
-            with.insert(parameter.clone(), value.clone());
-            let mut spec = spec.clone();
-            spec.insert("parameters".into(), Value::Object(with));
-            if is_open {
-                trial.of(&whole(&spec), &format!("spec.parameters.{parameter}"))?
+        Ok(whole(self.name, &spec))
+    }
+
+    /// The fields that every app has.
+    fn fields(&mut self, platform: &Platform) -> Result<Map<String, Value>, Error> {
+        let (reference, template) = self.template;
+        let mut spec = Map::from_iter([("template".to_owned(), json!(reference.to_string()))]);
+        for (field, text) in FIELDS {
+            let default = match field {
+                "tier" => template.tiers.first().map(ToString::to_string),
+                "ttl" => default_ttl(platform, spec.get("tier").and_then(Value::as_str)),
+                "dataClassification" => Some("internal".into()),
+                _ => None,
+            };
+            let default = self.before["spec"][field].as_str().map(str::to_owned).or(default);
+            let given = self.given.shift_remove(field).map(|value| shown(&value));
+            let flag = format!("--set {field}=…");
+            let question = Question { flag: &flag, text, given, default, optional: field == "purpose" };
+            let (trial, is_open) = (self.trial, self.dialog.is_open());
+            let value = self.dialog.ask(question, |answer| {
+                let with = spec.clone().into_iter().chain([(field.to_owned(), json!(answer))]).collect();
+                let judged = if is_open { trial.of(&with, &format!("spec.{field}")) } else { Ok(()) };
+                judged.map(|()| json!(answer))
+            })?;
+            spec.extend(value.map(|value| (field.to_owned(), value)));
+        }
+        Ok(spec)
+    }
+
+    /// The template's parameters, by its schema.
+    fn parameters(&mut self, spec: &Map<String, Value>) -> Result<Map<String, Value>, Error> {
+        let schema = &self.template.1.parameters;
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        let mut parameters = Map::new();
+        for (parameter, schema) in schema["properties"].as_object().into_iter().flatten() {
+            let given = self.given.shift_remove(parameter).map(|value| shown(&value));
+            let (trial, is_open) = (self.trial, self.dialog.is_open());
+            let default = schema.get("default");
+            if given.is_none() && default.is_some() && !is_open {
+                continue;
             }
-            Ok(value)
-        })?;
-        parameters.extend(value.map(|value| (parameter.clone(), value)));
+            let default = self.before.pointer(&format!("/spec/parameters/{parameter}")).or(default).map(shown);
+            let (flag, text) = (format!("--set {parameter}=…"), question_of(parameter, schema));
+            let optional = !required.iter().any(|name| name == parameter);
+            let value = self.dialog.ask(Question { flag: &flag, text: &text, given, default, optional }, |answer| {
+                let value = typed(answer, schema);
+                let answered: Map<_, _> =
+                    parameters.clone().into_iter().chain([(parameter.clone(), value.clone())]).collect();
+                let with = spec.clone().into_iter().chain([("parameters".to_owned(), json!(answered))]).collect();
+                let judged = if is_open { trial.of(&with, &format!("spec.parameters.{parameter}")) } else { Ok(()) };
+                judged.map(|()| value)
+            })?;
+            parameters.extend(value.map(|value| (parameter.clone(), value)));
+        }
+        Ok(parameters)
     }
-    if !parameters.is_empty() {
-        spec.insert("parameters".into(), Value::Object(parameters));
-    }
-    Ok(whole(&spec))
+}
+
+fn whole(name: &AppName, spec: &Map<String, Value>) -> Value {
+    json!({ "apiVersion": "dayfly.dev/v1", "kind": "App", "metadata": { "name": name }, "spec": spec })
 }
 
 /// What a parameter's question says: its title or description, and the form of an answer.
@@ -302,16 +317,12 @@ impl<'a> Trial<'a> {
     }
 
     /// What `check` would say about this field. What is not answered yet has a stand-in.
-    fn of(&self, manifest: &Value, field: &str) -> Result<(), Error> {
-        let mut manifest = manifest.clone();
-        if let Some(spec) = manifest["spec"].as_object_mut() {
-            for (name, stand_in) in
-                [("ttl", "1h"), ("costCenter", "CC-0"), ("owner", "a@example.com"), ("team", "team")]
-            {
-                spec.entry(name).or_insert_with(|| json!(stand_in));
-            }
+    fn of(&self, spec: &Map<String, Value>, field: &str) -> Result<(), Error> {
+        let mut spec = spec.clone();
+        for (name, stand_in) in [("ttl", "1h"), ("costCenter", "CC-0"), ("owner", "a@example.com"), ("team", "team")] {
+            spec.entry(name).or_insert_with(|| json!(stand_in));
         }
-        let found = judged(self.context, &self.snapshot, self.name, &yaml::emit(&manifest)).0;
+        let found = judged(self.context, &self.snapshot, self.name, &yaml::emit(&whole(self.name, &spec))).0;
         let is_about = |found: &Diagnostic| {
             let rest = found.message.strip_prefix(field);
             found.is_error() && rest.is_some_and(|rest| rest.starts_with([':', '.', '[']))
