@@ -282,7 +282,7 @@ fn a_damaged_repository_is_no_absent_one() {
         let answer = environment.dayfly(command);
         assert_eq!(answer.code, Some(2), "{command:?} {}", answer.stderr);
         assert!(answer.stderr.contains("the commit that refs/heads/main names is damaged"), "{}", answer.stderr);
-        assert!(answer.stderr.contains("brings them back from a clone that has them whole"), "{}", answer.stderr);
+        assert!(answer.stderr.contains("brings back what a clone has whole"), "{}", answer.stderr);
     }
     assert_eq!(fs::read(&object).unwrap(), b"0123456789");
     assert_eq!(fs::read(environment.platform().join(".dayfly/ledger.key")).unwrap(), key);

@@ -111,8 +111,8 @@ impl Error {
             Self::Broken { path, .. } if is_own(path) => {
                 let git = format!("git -C {}", shell(path));
                 format!(
-                    "`{git} fsck` names the damaged files; remove them, and `{git} fetch --refetch CLONE HEAD` brings them \
-                     back from a clone that has them whole"
+                    "`{git} fsck` names what is damaged: remove those files, and `{git} fetch --refetch CLONE HEAD` brings \
+                     back what a clone has whole"
                 )
             }
             Self::Broken { .. } => "git fsck tells what is damaged; a fresh clone is the usual cure".into(),
