@@ -131,6 +131,12 @@ impl World {
         self.repository().tip().unwrap().revision
     }
 
+    /// Another key signs from now on.
+    pub fn loses_its_key(&mut self) {
+        fs::remove_file(self.home.state().join("ledger.key")).unwrap();
+        self.signer = self.home.signer_or_new(None).unwrap();
+    }
+
     /// Approves the tip as it stands.
     pub fn approve(&self) {
         self.record(Fact::Baseline);

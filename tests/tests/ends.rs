@@ -133,6 +133,14 @@ async fn an_app_whose_retirement_nobody_merges_rests_without_an_address_until_it
         assert_eq!((rest.writes, &rest.changes), (0, &vec![]));
     }
 
+    let git = git2::Repository::open(world.repository().path()).unwrap();
+    let branch = git.find_branch("dayfly/retire/_expired/pilot", git2::BranchType::Local).unwrap();
+    let parent = branch.get().peel_to_commit().unwrap().parent_id(0).unwrap();
+    assert_eq!(parent.as_bytes(), world.tip().as_bytes(), "its retirement can be merged all the same");
+    let files = world.repository().snapshot(world.tip()).unwrap();
+    let preview = world.reconciler().preview(files, world.now()).await.unwrap();
+    assert!(preview.changes.is_empty(), "{:#?}", preview.changes);
+
     let renewed = format!("  renewed: {}", world.now().strftime("%Y-%m-%d"));
     world.edit("apps/travel-approval/app.yaml", "  suspend: true", &renewed);
     let pass = reconciler.pass(world.now()).await.unwrap();

@@ -28,14 +28,14 @@ fn force(world: &World, branch: &str, to: Revision) {
     git(world).reference(branch, oid(to), true, "forced").unwrap();
 }
 
-/// Pushes a merge of two lines, the first one first, with the files of one of them.
-fn merge(world: &World, lines: [Revision; 2], files: Revision) {
+/// A merge of two lines, the first one first, with the files of one of them.
+fn merge(world: &World, lines: [Revision; 2], files: Revision) -> Revision {
     let git = git(world);
     let [ours, theirs, files] = [lines[0], lines[1], files].map(|id| git.find_commit(oid(id)).unwrap());
     let now = git2::Time::new(world.now().as_second(), 0);
     let by = git2::Signature::new("A person", "person@example.com", &now).unwrap();
     let merge = git.commit(None, &by, &by, "merge", &files.tree().unwrap(), &[&ours, &theirs]).unwrap();
-    git.reference("refs/heads/main", merge, true, "push").unwrap();
+    merge.to_string().parse().unwrap()
 }
 
 async fn refused(reconciler: &mut Reconciler, world: &World) -> String {
@@ -66,7 +66,7 @@ async fn a_merge_that_makes_the_platform_s_line_the_second_parent_is_no_rewrite(
     let mut reconciler = world.reconciler();
     // The pass retires lunch-poll by a commit of its own; a person pulls that into theirs and pushes the merge.
     let first = reconciler.pass(world.now()).await.unwrap();
-    merge(&world, [mine, first.revision], first.revision);
+    force(&world, "refs/heads/main", merge(&world, [mine, first.revision], first.revision));
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert_eq!((pass.writes, pass.changes.len()), (0, 0));
     assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
@@ -169,7 +169,7 @@ async fn a_merge_that_swaps_lines_revives_no_approval_that_ended() {
     let main = world.tip();
     force(&world, "refs/heads/main", before);
     let mine = world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
-    merge(&world, [mine, main], mine);
+    force(&world, "refs/heads/main", merge(&world, [mine, main], mine));
     for reconciler in [&mut reconciler, &mut world.reconciler()] {
         let pass = reconciler.pass(world.now()).await.unwrap();
         assert_eq!(item(&pass, "go-links").phase, Phase::Held, "{:#?}", pass.items);
@@ -275,4 +275,58 @@ async fn what_a_rewritten_history_knows_nothing_of_goes_when_a_person_confirms_t
     world.record(Fact::Confirmation);
     world.reconciler().pass(world.now()).await.unwrap();
     assert!(!world.has_namespace("extra-sandbox").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_was_brought_up_to_date_takes_no_approval_back() {
+    let world = World::of_the_sample().await;
+    let (mut reconciler, first) = (world.reconciler(), world.tip());
+    let links = world.read("apps/go-links/app.yaml");
+    let feature = world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
+    force(&world, "refs/heads/main", first);
+    let deleted = world.commit(&[("apps/go-links/", None)]);
+    let updated = merge(&world, [feature, deleted], deleted);
+    let restored = world.commit(&[("apps/go-links/app.yaml", Some(&links))]);
+    world.approve();
+    let first = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!(item(&first, "go-links").phase, Phase::Ready);
+
+    let tip = world.tip();
+    force(&world, "refs/heads/main", merge(&world, [tip, updated], tip));
+    for reconciler in [&mut reconciler, &mut world.reconciler()] {
+        let pass = reconciler.pass(world.now()).await.unwrap();
+        assert_eq!(item(&pass, "go-links").phase, Phase::Ready, "{restored}: {:#?}", pass.items);
+        assert_eq!(pass.writes, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_whose_context_leads_elsewhere_after_a_while_is_deployed_there() {
+    let world = World::of_the_sample().await;
+    let mut reconciler = world.reconciler();
+    reconciler.pass(world.now()).await.unwrap();
+    let _elsewhere = world.another_cluster("elsewhere").await;
+    let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    world.leads_to("pilot", silent.local_addr().unwrap());
+    let pass = reconciler.watch_pass(world.now()).await.unwrap();
+    assert!(pass.is_unfinished(), "it is looked at again");
+    assert_eq!(item(&pass, "travel-approval").health, "Missing");
+    world.lose_context("pilot");
+    world.rename_context("elsewhere", "pilot");
+    let pass = reconciler.pass(world.now()).await.unwrap();
+    assert_eq!(item(&pass, "travel-approval").phase, Phase::Ready, "{:#?}", pass.items);
+    assert!(world.has_namespace_on("pilot", "travel-approval-pilot").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_that_approves_a_later_commit_ends_what_the_first_one_said() {
+    let mut world = World::of_the_sample().await;
+    let memory = world.home().state().join("lifecycle.json");
+    let reconciler = |world: &World| world.reconciler().at_stated_times(false).remembering(memory.clone());
+    reconciler(&world).pass(world.now()).await.unwrap();
+    world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
+    world.loses_its_key();
+    world.approve();
+    let pass = reconciler(&world).pass(world.now()).await.unwrap();
+    assert!(pass.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", pass.items);
 }

@@ -154,6 +154,7 @@ struct Moment {
 struct Record {
     born: Moment,
     tier_since: Moment,
+    tier_before: Option<String>,
     renewed: Option<Moment>,
     changed: Moment,
     revision: Revision,
@@ -178,6 +179,8 @@ pub struct Life {
     pub author: Arc<str>,
     /// Its manifest as last seen.
     pub facts: Arc<AppFacts>,
+    /// The tier that it was in before the one of that manifest.
+    pub tier_before: Option<String>,
     /// Whether it is there.
     pub present: bool,
 }
@@ -192,6 +195,7 @@ impl Life {
             revision: None,
             author: "".into(),
             facts: Arc::default(),
+            tier_before: None,
             present: true,
         }
     }
@@ -319,6 +323,7 @@ impl History {
             revision: Some(record.revision),
             author: record.author.clone(),
             facts: record.facts.clone(),
+            tier_before: record.tier_before.clone(),
             present: record.present,
         })
     }
@@ -340,6 +345,7 @@ impl Record {
         Self {
             born: at,
             tier_since: at,
+            tier_before: None,
             renewed: None,
             changed: at,
             revision: commit.revision,
@@ -352,13 +358,14 @@ impl Record {
     fn change(&mut self, after: &AppFacts, at: Moment, commit: &CommitFacts) {
         if after.tier.is_some() && after.tier != self.facts.tier {
             self.tier_since = at;
+            self.tier_before.clone_from(&self.facts.tier);
         }
         if after.renewed.is_some() && after.renewed != self.facts.renewed {
             self.renewed = Some(at);
         }
         // What a broken manifest does not say is as before, so that breaking and mending it restarts nothing.
         let before = std::mem::take(&mut self.facts);
-        let lifetime = if after.ttl.is_none() && after.expires.is_none() { &*before } else { after };
+        let lifetime = if after.lifetime().is_none() { &*before } else { after };
         self.facts = Arc::new(AppFacts {
             tier: after.tier.as_ref().or(before.tier.as_ref()).cloned(),
             renewed: after.renewed.as_ref().or(before.renewed.as_ref()).cloned(),
@@ -556,5 +563,11 @@ mod tests {
             .commit("2026-02-01", &[("a", Some(AppFacts::default()))])
             .commit("2026-03-01", &[("a", Some(facts("sandbox", Some("2026-01-01"))))]);
         assert_eq!(story.life("a"), days("2026-01-01", "2026-01-01"));
+        let lives = |ttl: &str| Some(AppFacts { ttl: Some(ttl.into()), ..facts("sandbox", None) });
+        let story = Story::until("2026-12-31")
+            .commit("2026-01-01", &[("a", lives("14d"))])
+            .commit("2026-02-01", &[("a", lives("for ever"))]);
+        let life = story.history.life(&"a".parse().unwrap(), story.now).unwrap();
+        assert_eq!(life.facts.ttl.as_deref(), Some("14d"), "what nobody can read puts no end off");
     }
 }

@@ -354,6 +354,11 @@ pub fn plan_shared(manifests: &Manifests, inventory: &Inventory, observed: &Obse
     }
 }
 
+/// The plan that takes away what lets traffic in, and leaves everything else.
+pub fn plan_no_routes(inventory: &Inventory, observed: &Observed) -> Plan {
+    planner::no_routes(inventory, observed)
+}
+
 /// What else goes with the namespaces that a plan deletes: what lives there and is no change of the plan. `contents` is
 /// everything that was found in those namespaces, volumes and secrets included.
 pub fn cascade<'a>(plan: &Plan, contents: impl IntoIterator<Item = &'a ObjectKey>) -> Vec<&'a ObjectKey> {

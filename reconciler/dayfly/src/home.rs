@@ -74,6 +74,11 @@ impl Home {
         self.state().join("platform.git")
     }
 
+    /// What is remembered between passes: a cache.
+    pub fn memory(&self) -> PathBuf {
+        self.state().join("lifecycle.json")
+    }
+
     /// The kubeconfig that `up` writes.
     pub fn kubeconfig(&self) -> PathBuf {
         self.state().join("kubeconfig")

@@ -91,5 +91,12 @@ fn stands(
         Some(after) => after == change.after,
         None => change.after.is_none() && folders.iter().any(|(folder, _)| change.path.starts_with(folder)),
     };
-    Ok(repository.changes(head)?.into_iter().all(is_carried) && wanted.is_empty())
+    let changes = repository.changes(head)?;
+    // A file that changed since is no longer the one that goes: the branch could not be merged.
+    for change in &changes {
+        if repository.file_id(tip.revision, &change.path)? != change.before {
+            return Ok(false);
+        }
+    }
+    Ok(changes.into_iter().all(is_carried) && wanted.is_empty())
 }

@@ -91,6 +91,8 @@ pub struct Reconciler {
     settled_shared: BTreeMap<TierName, Digest>,
     /// The cluster of each tier that can be reached.
     tiers: BTreeMap<TierName, Cluster>,
+    /// The id of the cluster where each tier was seen last.
+    homes: BTreeMap<TierName, String>,
     /// All clusters that can be reached, by id: also those where a tier was before.
     reached: BTreeMap<String, Cluster>,
     /// First looks that are under way, by connection.
@@ -106,8 +108,8 @@ pub struct Reconciler {
     /// Scopes whose inventory has to be read again, since somebody else wrote it or it cannot be read. Until it was, nothing
     /// of theirs is touched.
     stale: BTreeSet<Place>,
-    /// What has no routes any more, since its retirement waits for a person longer than its grace.
-    overdue: BTreeSet<InstanceKey>,
+    /// What is past its end and suspended, so that it has no routes.
+    resting: BTreeSet<InstanceKey>,
     /// What the last plan of each scope left alone.
     notes: BTreeMap<Place, Vec<Note>>,
     /// How each scope was when it was last looked at. What is absent has to be looked at again.
@@ -140,13 +142,16 @@ enum Wanted {
     Admitted(Arc<Admitted>),
     /// What a tier has once.
     Shared(Manifests),
+    /// What is there, without what lets traffic in: of an app that rests, and of which nothing is admitted.
+    NoRoutes,
 }
 
 impl Wanted {
-    fn manifests(&self) -> &Manifests {
+    fn manifests(&self) -> Option<&Manifests> {
         match self {
-            Self::Admitted(admitted) => admitted.manifests(),
-            Self::Shared(manifests) => manifests,
+            Self::Admitted(admitted) => Some(admitted.manifests()),
+            Self::Shared(manifests) => Some(manifests),
+            Self::NoRoutes => None,
         }
     }
 }
@@ -156,6 +161,7 @@ impl Target {
         match &self.wanted {
             Wanted::Admitted(admitted) => plan::plan(admitted, inventory, observed, self.drift),
             Wanted::Shared(manifests) => plan::plan_shared(manifests, inventory, observed, self.drift),
+            Wanted::NoRoutes => plan::plan_no_routes(inventory, observed),
         }
     }
 }
@@ -177,6 +183,7 @@ impl Reconciler {
             settled: BTreeMap::new(),
             settled_shared: BTreeMap::new(),
             tiers: BTreeMap::new(),
+            homes: BTreeMap::new(),
             reached: BTreeMap::new(),
             looks: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -184,7 +191,7 @@ impl Reconciler {
             simulated: BTreeSet::new(),
             away: BTreeMap::new(),
             stale: BTreeSet::new(),
-            overdue: BTreeSet::new(),
+            resting: BTreeSet::new(),
             notes: BTreeMap::new(),
             health: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -241,6 +248,7 @@ impl Reconciler {
         let mut pass = Pass::new(&view, now);
         pass.diagnostics.extend(view.findings());
         self.observe(&view, PATIENT, &mut pass).await?;
+        self.withdraw_routes(&view, now);
         let all = self.scopes(&view);
         self.plan(&view, all, now, &mut pass);
         let removals = self.removals(&view, now);
@@ -260,6 +268,7 @@ impl Reconciler {
         let mut pass = Pass::new(&view, now);
         pass.diagnostics.extend(view.findings());
         self.observe(&view, PATIENT, &mut pass).await?;
+        self.withdraw_routes(&view, now);
         let all = self.scopes(&view);
         let mut plans: Vec<_> =
             self.plan(&view, all, now, &mut pass).into_iter().map(|work| (work.cluster, work.plan)).collect();
@@ -279,17 +288,19 @@ impl Reconciler {
         let retirement = self.retire_due(&view, now)?;
         if retirement.has_committed {
             view = self.source.read(now)?;
+            self.refuse_rewritten(&view)?;
             pass.takes_up(&view);
         }
+        self.withdraw_routes(&view, now);
         pass.diagnostics.extend(view.findings());
 
         let touched = std::mem::take(&mut self.touched);
         touched.iter().for_each(|scope| drop(self.health.remove(scope)));
-        let due = self
-            .scopes(&view)
-            .into_iter()
-            .filter(|scope| touched.contains(scope) || !self.is_settled(scope, &view))
-            .collect();
+        let is_due = |scope: &Scope| {
+            let is_away = self.away.contains_key(scope.tier());
+            is_away || touched.contains(scope) || !self.is_settled(scope, &view)
+        };
+        let due = self.scopes(&view).into_iter().filter(is_due).collect();
         let work = self.plan(&view, due, now, &mut pass);
         self.carry_out(work, &view, waits.limits, &mut pass).await;
         let removals = self.removals(&view, now);
@@ -388,12 +399,13 @@ impl Reconciler {
         let (wanted, expires) = match scope {
             Scope::Instance(key) => {
                 let evaluated = view.evaluation.instances.get(&key.app)?;
-                let admitted = evaluated.admitted()?;
-                let admitted = match self.overdue.contains(key) {
-                    true => Arc::new(admitted.without_routes()),
-                    false => admitted.clone(),
+                let wanted = match (evaluated.admitted(), self.resting.contains(key)) {
+                    (Some(admitted), false) => Wanted::Admitted(admitted.clone()),
+                    (Some(admitted), true) => Wanted::Admitted(Arc::new(admitted.without_routes())),
+                    (None, true) => Wanted::NoRoutes,
+                    (None, false) => return None,
                 };
-                (Wanted::Admitted(admitted), view.expiry(&self.source, &key.app, now))
+                (wanted, view.expiry(&self.source, &key.app, now))
             }
             Scope::Shared(_) => match render::render_shared(environment) {
                 Ok(manifests) => (Wanted::Shared(manifests), None),
@@ -403,8 +415,8 @@ impl Reconciler {
                 }
             },
         };
-        let rendered = Some(wanted.manifests().digest);
         let before = self.inventory(scope).map(|inventory| inventory.last().clone()).unwrap_or_default();
+        let rendered = wanted.manifests().map_or(before.rendered, |manifests| Some(manifests.digest));
         // The commit that what runs came with: a commit that changes nothing here is none.
         let is_known = before.revision.is_some_and(|revision| self.source.knows(&revision));
         let (revision, baseline) = match before.rendered == rendered && is_known {

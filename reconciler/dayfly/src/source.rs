@@ -334,8 +334,8 @@ impl Source {
         for parent in self.repository.parents(merge)?.into_iter().skip(1) {
             let (new, _) = self.repository.ancestors(parent, &self.ancestors)?;
             for revision in &new {
-                let facts = self.repository.facts(*revision)?;
-                brought.extend(facts.changes.into_iter().map(|change| (facts.time, change)));
+                let time = self.repository.time(*revision)?;
+                brought.extend(self.repository.own_changes(*revision)?.into_iter().map(|change| (time, change)));
             }
             self.ancestors.extend(new);
         }
@@ -347,7 +347,8 @@ impl Source {
 pub fn shortened() -> Error {
     Error::refused(
         "dayfly-ledger: records that stood there are gone, so what is approved is unknown; everything stays as it is",
-        "put the branch dayfly-ledger back as it was, from a clone that has it whole",
+        "put the branch dayfly-ledger back as it was, from a clone that has it whole; if it is lost for good, delete the \
+         inventories (ConfigMaps in dayfly-system) and .dayfly/lifecycle.json: what git wants is taken up again by its marks",
     )
 }
 

@@ -156,11 +156,11 @@ impl Situation<'_> {
         let (name, item) = platform.apps.get_key_value(name)?;
         let app = item.get().map(|app| &**app);
         let life = self.life(name);
-        let (tier, lifetime) = match app {
-            Some(app) => (app.tier.clone(), app.lifetime),
-            None => (life.facts.tier.as_deref()?.parse().ok()?, life.facts.lifetime()?),
-        };
-        let environment = platform.environments.get(&tier)?.get()?;
+        let lifetime = app.map_or_else(|| life.facts.lifetime(), |app| Some(app.lifetime))?;
+        let tier = app.map(|app| app.tier.as_str()).or(life.facts.tier.as_deref());
+        // In a tier that is none it goes on running where it was before.
+        let environment = |tier: &str| platform.environments.get(&tier.parse().ok()?)?.get();
+        let environment = tier.into_iter().chain(life.tier_before.as_deref()).find_map(environment)?;
         let expiry = expiry(lifetime, environment, &life, self.baseline, self.now);
         let owner = app
             .map(|app| app.owner.clone())

@@ -64,6 +64,10 @@ pub fn renew(
     if starts_anew {
         fields.push(("spec.renewed", Value::String(today.to_string())));
     }
+    // What was suspended because its time was up runs again.
+    if app.suspend && before.is_due(now) {
+        fields.push(("spec.suspend", Value::Bool(false)));
+    }
     if after.at <= before.at {
         return refuse(field, no_gain(name, environment, &before), help(&before));
     }

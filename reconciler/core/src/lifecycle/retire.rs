@@ -34,7 +34,7 @@ pub struct RetirePlan {
     pub proposals: Vec<Proposal>,
     /// Tiers where more is due unannounced than the budget allows.
     pub refused: Vec<Refused>,
-    /// Apps whose retirement still waits for a pull request after the grace: they run no longer, and lose their routes.
+    /// Apps whose end and grace are over in a tier where retirement waits for a pull request: they are to be suspended.
     pub overdue: Vec<InstanceKey>,
     /// Why nothing is retired at all, where the clock is in doubt.
     pub doubt: Option<String>,
@@ -99,12 +99,12 @@ pub fn due(
         let due: Vec<_> = due.map(|candidate| Due::of(candidate, situation, announced)).collect();
         let surprises = due.iter().filter(|due| !due.announced).count();
         let refusal = over_budget(environment, surprises, apps);
+        plan.overdue.extend(overdue(environment, &due, situation.now));
         let (going, staying): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.announced || refusal.is_none());
         if let Some(message) = refusal {
             let apps = staying.iter().map(|due| due.candidate.name.clone()).collect();
             plan.refused.push(Refused { tier: tier.clone(), apps, message });
         }
-        plan.overdue.extend(overdue(environment, &going, situation.now));
         plan.proposals.extend(proposal(environment, &going));
     }
     plan
@@ -150,11 +150,11 @@ fn over_budget(environment: &Environment, surprises: usize, apps: usize) -> Opti
     Some(format!("{surprises} apps of {} are due that were not announced for {grace}, and {over}", environment.tier))
 }
 
-fn overdue(environment: &Environment, going: &[Due<'_>], now: Timestamp) -> Vec<InstanceKey> {
+fn overdue(environment: &Environment, due: &[Due<'_>], now: Timestamp) -> Vec<InstanceKey> {
     let waits = environment.retire.by == Changes::PullRequest;
     let late = |due: &&Due<'_>| waits && now.duration_since(due.candidate.expiry.at) >= environment.retire.grace;
     let key = |due: &Due<'_>| InstanceKey { app: due.candidate.name.clone(), tier: environment.tier.clone() };
-    going.iter().filter(late).map(key).collect()
+    due.iter().filter(late).map(key).collect()
 }
 
 /// One proposal for all apps of a tier that go. Its branch has a name that no app can have.

@@ -263,6 +263,18 @@ fn a_renewal_sets_today_and_keeps_the_rest() {
 }
 
 #[test]
+fn a_renewal_resumes_what_was_suspended_because_its_time_was_up() {
+    let text = "ttl: 14d\n  suspend: true";
+    let world = World::new(ENVIRONMENT, &[("a", "2026-11-01", text)]);
+    let renew = |now: &str| {
+        let proposal = renew::renew(&world.platform, &world.snapshot, &world.situation(now), &name("a"), None).unwrap();
+        String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap()
+    };
+    assert!(renew("2026-11-10").contains("suspend: true"), "a person let it rest");
+    assert!(renew("2026-11-16").contains("suspend: false"));
+}
+
+#[test]
 fn a_renewal_beyond_the_longest_life_is_refused_in_clear_words() {
     let world = World::new(
         &ENVIRONMENT.replace("maxLifetime: 90d", "maxLifetime: 30d").replace("max: 30d", "max: 14d"),

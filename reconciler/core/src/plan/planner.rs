@@ -32,6 +32,16 @@ pub(super) fn plan_objects(inventory: &Inventory, desired: &[Object], observed: 
     planner.finish()
 }
 
+/// The plan that deletes the routes of an inventory.
+pub(super) fn no_routes(inventory: &Inventory, observed: &Observed) -> Plan {
+    let plan = empty(inventory.scope(), Drift::Repair);
+    let mut planner = Planner { inventory, observed, drift: Drift::Repair, plan };
+    for (key, entry) in inventory.entries().filter(|(key, _)| kinds::wave(key) == Wave::Route) {
+        planner.surplus(key, entry);
+    }
+    planner.finish()
+}
+
 /// A plan that does nothing.
 pub(super) fn empty(scope: &Scope, drift: Drift) -> Plan {
     Plan {

@@ -168,7 +168,7 @@ impl Context {
 
     /// The same settings for any reconciler.
     pub fn configured(&self, reconciler: Reconciler) -> Reconciler {
-        reconciler.remembering(self.home().state().join("lifecycle.json")).at_stated_times(self.global.now.is_some())
+        reconciler.remembering(self.home().memory()).at_stated_times(self.global.now.is_some())
     }
 
     /// Runs asynchronous work to its end.

@@ -107,6 +107,8 @@ fn seed(context: &Context, home: &Home) -> Result<Seeded, Error> {
     let signer = home.signer_or_new(context.global.ledger_key.as_deref())?;
     if ledger::read(&repository, &signer.verifier())?.is_none() {
         ledger::append(&repository, &signer, repository.tip()?.revision, context.now(), Fact::Baseline)?;
+        // A platform that begins remembers nothing of another one; mostly there is nothing to forget.
+        let _ = fs::remove_file(home.memory());
     }
     fs::remove_file(&mark).map_err(Error::file(&mark))?;
     Ok(seeded)

@@ -112,6 +112,13 @@ impl Repository {
         }
     }
 
+    /// The object of a file at a commit; none where there is no file.
+    pub fn file_id(&self, at: Revision, path: &str) -> Result<Option<ObjectId>, Error> {
+        let tree = self.gix.find_tree(self.tree_of(at)?).map_err(|e| self.broken(e))?;
+        let entry = tree.lookup_entry_by_path(path).map_err(|e| self.broken(e))?;
+        Ok(entry.filter(|entry| !entry.mode().is_tree()).map(|entry| object_id(entry.object_id())))
+    }
+
     /// All files of a tree that stands at a folder.
     fn files(&self, tree: gix::ObjectId, folder: &str) -> Result<Vec<(String, Entry)>, Error> {
         let found = self.diff_trees(self.gix.empty_tree().id, tree, folder)?;
@@ -144,7 +151,11 @@ impl Repository {
 
     /// What a commit changed against its first parent, within the platform's folders.
     pub fn changes(&self, at: Revision) -> Result<Vec<Change>, Error> {
-        let before = self.first_parent(at)?.map_or(Ok(self.gix.empty_tree().id), |parent| self.tree_of(parent))?;
+        self.changes_against(at, self.first_parent(at)?)
+    }
+
+    fn changes_against(&self, at: Revision, parent: Option<Revision>) -> Result<Vec<Change>, Error> {
+        let before = parent.map_or(Ok(self.gix.empty_tree().id), |parent| self.tree_of(parent))?;
         self.diff_trees(before, self.tree_of(at)?, "")
     }
 
@@ -182,28 +193,47 @@ impl Repository {
 
     /// What a commit says about apps.
     pub fn facts(&self, at: Revision) -> Result<CommitFacts, Error> {
-        let mut changes = Vec::new();
-        for change in self.changes(at)? {
-            let name = change.path.strip_prefix("apps/").and_then(|rest| rest.strip_suffix("/app.yaml"));
-            let Some(app) = name.and_then(|name| name.parse::<AppName>().ok()) else { continue };
-            let facts = |id: Option<ObjectId>, mode: EntryMode| -> Result<_, Error> {
-                let Some(id) = id else { return Ok(None) };
-                // A submodule's commit is in no repository that we know.
-                let bytes = if mode.is_commit() { None } else { self.blob(id)? };
-                Ok(Some(bytes.map(|bytes| AppFacts::read(&bytes)).unwrap_or_default()))
-            };
-            let (before, after) = (facts(change.before, change.mode_before)?, facts(change.after, change.mode)?);
-            changes.push(AppChange { app, before, after });
-        }
         let commit = self.commit(at)?;
         // Whoever can push can push a commit whose head nobody can read: it says nothing, and stops nobody.
         let author = commit.author().map(|author| format!("{} <{}>", author.name, author.email));
-        let time = commit.time().ok().and_then(|time| Timestamp::from_second(time.seconds).ok());
         Ok(CommitFacts {
             author: author.unwrap_or_default(),
             message: commit.message_raw_sloppy().to_str_lossy().into_owned(),
-            ..CommitFacts::new(at, time.unwrap_or(Timestamp::MIN), changes)
+            ..CommitFacts::new(at, self.time(at)?, self.app_changes(self.changes(at)?)?)
         })
+    }
+
+    /// The committer's date; the earliest of all where nobody can read it.
+    pub fn time(&self, at: Revision) -> Result<Timestamp, Error> {
+        let time = self.commit(at)?.time().ok().and_then(|time| Timestamp::from_second(time.seconds).ok());
+        Ok(time.unwrap_or(Timestamp::MIN))
+    }
+
+    /// What a commit did to apps that none of its parents has done: a merge only takes over what one of them did.
+    pub fn own_changes(&self, at: Revision) -> Result<Vec<AppChange>, Error> {
+        let mut changes = self.changes(at)?;
+        for other in self.parents(at)?.into_iter().skip(1) {
+            let others: BTreeSet<_> = self.changes_against(at, Some(other))?.into_iter().map(|it| it.path).collect();
+            changes.retain(|change| others.contains(&change.path));
+        }
+        self.app_changes(changes)
+    }
+
+    fn app_changes(&self, changes: Vec<Change>) -> Result<Vec<AppChange>, Error> {
+        let facts = |id: Option<ObjectId>, mode: EntryMode| -> Result<_, Error> {
+            let Some(id) = id else { return Ok(None) };
+            // A submodule's commit is in no repository that we know.
+            let bytes = if mode.is_commit() { None } else { self.blob(id)? };
+            Ok(Some(bytes.map(|bytes| AppFacts::read(&bytes)).unwrap_or_default()))
+        };
+        let mut of_apps = Vec::new();
+        for change in changes {
+            let name = change.path.strip_prefix("apps/").and_then(|rest| rest.strip_suffix("/app.yaml"));
+            let Some(app) = name.and_then(|name| name.parse::<AppName>().ok()) else { continue };
+            let (before, after) = (facts(change.before, change.mode_before)?, facts(change.after, change.mode)?);
+            of_apps.push(AppChange { app, before, after });
+        }
+        Ok(of_apps)
     }
 
     /// A commit object.

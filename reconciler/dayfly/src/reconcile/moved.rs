@@ -12,7 +12,7 @@ use dayfly_core::platform::environment;
 
 use super::observe::{Seen, unanswered};
 use super::{Pass, Reconciler, Waits};
-use crate::cluster::{Cluster, ClusterError, Fact};
+use crate::cluster::{ClusterError, Fact};
 use crate::source::View;
 
 /// How long a cluster is left in peace that could not be asked: it may be gone for good.
@@ -39,15 +39,16 @@ impl Reconciler {
         self.tiers.get(scope.tier()).is_some_and(|home| home.id() != cluster)
     }
 
-    /// What was settled on one cluster is not on another.
-    pub(super) fn forget_moved(&mut self, before: &BTreeMap<TierName, Cluster>) {
-        let stays = |tier: &TierName| match (before.get(tier), self.tiers.get(tier)) {
-            (Some(before), Some(now)) => before.id() == now.id(),
-            _ => true,
-        };
-        self.settled.retain(|key, _| stays(&key.tier));
-        self.settled_shared.retain(|tier, _| stays(tier));
-        self.health.retain(|scope, _| stays(scope.tier()));
+    /// What was settled on one cluster is not on another, however long nobody could ask in between.
+    pub(super) fn forget_moved(&mut self) {
+        let mut moved = BTreeSet::new();
+        for (tier, cluster) in &self.tiers {
+            let before = self.homes.insert(tier.clone(), cluster.id().to_owned());
+            moved.extend(before.filter(|before| before != cluster.id()).map(|_| tier.clone()));
+        }
+        self.settled.retain(|key, _| !moved.contains(&key.tier));
+        self.settled_shared.retain(|tier, _| !moved.contains(tier));
+        self.health.retain(|scope, _| !moved.contains(scope.tier()));
     }
 
     /// Reads what is left on clusters where tiers were before, and tells of those that cannot be asked.

@@ -91,7 +91,7 @@ pub(super) fn unanswered(cluster: &Cluster, waited: Duration) -> ClusterError {
 impl Reconciler {
     /// Connects to the clusters of all environments, waits for a first look at them, and reads their inventories once.
     pub(super) async fn observe(&mut self, view: &View, waits: Waits, pass: &mut Pass) -> Result<(), Error> {
-        let before = std::mem::take(&mut self.tiers);
+        self.tiers.clear();
         self.reached.clear();
         self.away.clear();
         for (tier, item) in &view.platform.environments {
@@ -128,7 +128,11 @@ impl Reconciler {
             }
             pass.diagnostics.extend(troubles(&errors));
         }
-        self.forget_moved(&before);
+        // How apps are that nobody can ask is not known.
+        if !self.away.is_empty() {
+            self.health.clear();
+        }
+        self.forget_moved();
         self.look_back(view, waits, pass).await;
         self.refresh(pass).await;
         self.refuse_unknown(view)?;

@@ -1,6 +1,6 @@
 //! The pass's part in retirement: what is due is committed before anything else is planned.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -121,10 +121,10 @@ impl Reconciler {
         }));
         if self.only.is_empty() {
             let suspensions = self.suspensions(view, &plan.overdue);
-            let proposals: Vec<_> = plan.proposals.iter().chain(&suspensions).collect();
+            // A branch that retires what is suspended in the same pass has to follow that.
+            let proposals: Vec<_> = suspensions.iter().chain(&plan.proposals).collect();
             self.carry_all(view, &proposals, now, &mut retirement)?;
         }
-        self.withdraw_routes(plan.overdue.into_iter().collect());
         // What a person only supposed is not remembered.
         if !self.is_time_stated {
             retirement.diagnostics.extend(self.memory.keep());
@@ -140,10 +140,14 @@ impl Reconciler {
         tiers.iter().filter_map(|(tier, apps)| suspend::overdue(&view.platform, snapshot, tier, apps)).collect()
     }
 
-    /// What waits for its retirement too long has no routes; what was renewed has them again.
-    fn withdraw_routes(&mut self, overdue: BTreeSet<InstanceKey>) {
-        let before = std::mem::replace(&mut self.overdue, overdue);
-        let changed: Vec<_> = before.symmetric_difference(&self.overdue).cloned().collect();
+    /// What is past its end and suspended has no routes; what was renewed has them again.
+    pub(super) fn withdraw_routes(&mut self, view: &View, now: Timestamp) {
+        let suspended = view.platform.apps.values().filter_map(|item| item.get()).filter(|app| app.suspend);
+        let is_over = |app: &AppName| view.expiry(&self.source, app, now).is_some_and(|end| end <= now);
+        let resting = suspended.filter(|app| is_over(&app.name));
+        let resting = resting.map(|app| InstanceKey { app: app.name.clone(), tier: app.tier.clone() }).collect();
+        let before = std::mem::replace(&mut self.resting, resting);
+        let changed: Vec<_> = before.symmetric_difference(&self.resting).cloned().collect();
         changed.iter().for_each(|key| drop(self.settled.remove(key)));
     }
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dayfly_core::digest::{Digest, Revision};
-use dayfly_core::inventory::LastPass;
 use serde::{Deserialize, Serialize};
 
 use super::Reconciler;
@@ -57,7 +56,10 @@ impl Reconciler {
     fn lost(&self, view: &View) -> Option<(String, Revision)> {
         let approvals = &view.approvals;
         // Who approved another baseline since then looked at the history as it is now.
-        let is_excused = |then: &Revision| *then != approvals.baseline && approvals.baselines.contains(then);
+        let is_excused = |then: &Revision| {
+            let is_known = approvals.baselines.contains(then) || self.repository().leads_to(*then, approvals.baseline);
+            *then != approvals.baseline && is_known
+        };
         let runs = self.inventories.values().flat_map(BTreeMap::values);
         let runs = runs.filter(|inventory| !inventory.last().baseline.as_ref().is_some_and(is_excused));
         let runs = runs.filter_map(|inventory| Some((inventory.scope().to_string(), inventory.last().revision?)));
@@ -71,15 +73,16 @@ impl Reconciler {
     /// Whoever takes records off the ledger's end brings back what they replaced. What was acted upon tells of them.
     fn refuse_shortened(&self, view: &View) -> Result<(), Error> {
         let approvals = &view.approvals;
-        let last = self.memory.basis().and_then(|before| before.ledger);
-        if last.is_some_and(|last| !approvals.chain.contains(&last)) {
+        // A baseline of another key counts for nothing once a later commit is approved.
+        let is_replaced = |baseline: &Revision| {
+            !approvals.baselines.contains(baseline) && self.repository().leads_to(*baseline, approvals.baseline)
+        };
+        let before = self.memory.basis().filter(|before| !is_replaced(&before.baseline));
+        if before.and_then(|before| before.ledger).is_some_and(|last| !approvals.chain.contains(&last)) {
             return Err(shortened());
         }
-        let baseline = |last: &LastPass| last.baseline;
-        let runs = self.inventories.values().flat_map(BTreeMap::values).filter_map(|it| baseline(it.last()));
+        let runs = self.inventories.values().flat_map(BTreeMap::values).filter_map(|it| it.last().baseline);
         let unknown: BTreeSet<_> = runs.filter(|baseline| !approvals.baselines.contains(baseline)).collect();
-        // A baseline of another key counts for nothing once a later commit is approved.
-        let is_older = |baseline: &Revision| self.repository().leads_to(*baseline, approvals.baseline);
-        if unknown.iter().all(is_older) { Ok(()) } else { Err(shortened()) }
+        if unknown.iter().all(is_replaced) { Ok(()) } else { Err(shortened()) }
     }
 }
