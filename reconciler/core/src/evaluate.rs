@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::names::{AppName, InstanceKey, TemplateRef, TierName};
 use crate::platform::environment::Changes;
 use crate::platform::{App, Instance, Item, Platform};
-use crate::policy::{Admitted, Decision, PolicySet};
+use crate::policy::{Decision, PolicySet, Sealed};
 use crate::render::{self, Manifests};
 
 /// What a pass judges.
@@ -65,7 +65,7 @@ pub struct Evaluated {
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// It may run.
-    Admitted(Arc<Admitted>),
+    Admitted(Arc<Sealed>),
     /// Policy forbids it. What runs goes on unchanged.
     Denied(Diagnostics),
     /// It cannot be read or rendered. What runs goes on unchanged.
@@ -99,7 +99,7 @@ impl Evaluated {
     }
 
     /// The manifests that may run.
-    pub fn admitted(&self) -> Option<&Arc<Admitted>> {
+    pub fn admitted(&self) -> Option<&Arc<Sealed>> {
         match &self.verdict {
             Verdict::Admitted(admitted) => Some(admitted),
             _ => None,
@@ -295,7 +295,7 @@ fn evaluate(
         }
     };
     let (verdict, noted) = match decision {
-        Decision::Admitted { admitted, warnings } => (Verdict::Admitted(Arc::new(admitted)), warnings),
+        Decision::Admitted { admitted, warnings } => (Verdict::Admitted(Arc::new(admitted.seal())), warnings),
         Decision::Denied { violations, warnings } => (Verdict::Denied(violations), warnings),
     };
     let warnings = instance.warnings.iter().chain(noted.iter()).cloned().collect();
@@ -473,7 +473,7 @@ spec:
     fn the_template_that_was_approved_is_looked_at_although_the_tip_names_another() {
         let (files, mut evaluator) = (files(), Evaluator::default());
         let text = |evaluated: &Evaluated| {
-            let manifests = evaluated.admitted().unwrap().manifests().clone();
+            let manifests = evaluated.admitted().unwrap().open().unwrap().manifests().clone();
             manifests.objects[0].value()["data"]["text"].as_str().unwrap().to_owned()
         };
         let template = ("catalog/survey/v1/resources/map.yaml", Some(map("better")));

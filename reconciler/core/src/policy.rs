@@ -31,13 +31,17 @@ mod strict;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use regorus::rvm::Program;
+use serde_json::Value;
 
 use crate::cost::MonthlyCost;
 use crate::diagnostic::{Diagnostic, Diagnostics, Position, Severity};
+use crate::digest::Digest;
+use crate::object::Object;
 use crate::platform::environment::Enforcement;
 use crate::platform::{Instance, Waiver};
 use crate::render::Manifests;
@@ -95,11 +99,62 @@ impl Admitted {
         Self { manifests: Arc::new(self.manifests.without_routes()) }
     }
 
+    /// Puts it away, small.
+    pub fn seal(&self) -> Sealed {
+        let values: Vec<_> = self.manifests.objects.iter().map(Object::value).collect();
+        Sealed {
+            // A value of these types is always JSON.
+            json: serde_json::to_vec(&values).unwrap_or_default().into(),
+            digest: self.manifests.digest,
+        }
+    }
+
     /// Admits anything.
     #[cfg(test)]
     pub(crate) fn for_tests(manifests: Arc<Manifests>) -> Self {
         Self { manifests }
     }
+}
+
+/// What was admitted, put away as text: a tenth of the memory, for the many apps that nothing happens to.
+#[derive(Clone)]
+pub struct Sealed {
+    json: Box<[u8]>,
+    digest: Digest,
+}
+
+impl Sealed {
+    /// The digest of all its objects.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What was admitted.
+    ///
+    /// # Errors
+    /// It does not read back as it was: then nobody knows what may run.
+    pub fn open(&self) -> Result<Admitted, Diagnostic> {
+        let values: Vec<Value> = serde_json::from_slice(&self.json).map_err(|error| unsound(&error.to_string()))?;
+        let objects: Result<Vec<_>, _> = values.into_iter().map(Object::new).collect();
+        let manifests = Manifests::new(objects.map_err(|error| unsound(&error))?);
+        let manifests = manifests.map_err(|key| unsound(&format!("{key} stands there twice")))?;
+        match manifests.digest == self.digest {
+            true => Ok(Admitted { manifests: Arc::new(manifests) }),
+            false => Err(unsound("its digest is another one")),
+        }
+    }
+}
+
+/// The debug form shows no content, since that may be secret.
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({})", self.digest.short())
+    }
+}
+
+fn unsound(why: &str) -> Diagnostic {
+    let found = Diagnostic::error("policy/unsound", "", format!("what was admitted does not read back: {why}"));
+    found.help("this is a defect of Dayfly; what runs goes on unchanged")
 }
 
 /// How one test of a policy went.

@@ -139,7 +139,7 @@ struct Target {
 
 enum Wanted {
     /// What policy admitted.
-    Admitted(Arc<Admitted>),
+    Admitted(Admitted),
     /// What a tier has once.
     Shared(Manifests),
     /// What is there, without what lets traffic in: of an app that rests, and of which nothing is admitted.
@@ -399,9 +399,16 @@ impl Reconciler {
         let (wanted, expires) = match scope {
             Scope::Instance(key) => {
                 let evaluated = view.evaluation.instances.get(&key.app)?;
-                let wanted = match (evaluated.admitted(), self.resting.contains(key)) {
-                    (Some(admitted), false) => Wanted::Admitted(admitted.clone()),
-                    (Some(admitted), true) => Wanted::Admitted(Arc::new(admitted.without_routes())),
+                let admitted = match evaluated.admitted().map(|sealed| sealed.open()).transpose() {
+                    Ok(admitted) => admitted,
+                    Err(error) => {
+                        pass.diagnostics.push(error.about(&key.app));
+                        return None;
+                    }
+                };
+                let wanted = match (admitted, self.resting.contains(key)) {
+                    (Some(admitted), false) => Wanted::Admitted(admitted),
+                    (Some(admitted), true) => Wanted::Admitted(admitted.without_routes()),
                     (None, true) => Wanted::NoRoutes,
                     (None, false) => return None,
                 };

@@ -47,7 +47,8 @@ fn measure_here(apps: usize) -> Figures {
     figures.time("judge", judged);
     figures.set("renders", evaluation.renders as f64);
     let instances: Vec<_> = evaluation.instances.values().filter_map(|e| e.instance.as_ref()).collect();
-    let manifests: Vec<_> = evaluation.instances.values().map(|e| e.admitted().unwrap().manifests()).collect();
+    let sealed = evaluation.instances.values().map(|evaluated| evaluated.admitted().unwrap());
+    let manifests: Vec<_> = sealed.map(|sealed| sealed.open().unwrap().manifests().clone()).collect();
     figures.set("objects", manifests.iter().map(|manifests| manifests.objects.len()).sum::<usize>() as f64);
 
     let (path, bytes) = shape.app(apps / 2, 1);

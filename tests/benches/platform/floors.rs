@@ -67,7 +67,7 @@ pub fn measure(
     snapshot: &Snapshot,
     platform: &Platform,
     instances: &[&Instance],
-    manifests: &[&Arc<Manifests>],
+    manifests: &[Arc<Manifests>],
 ) -> Floors {
     let sources: Vec<_> =
         snapshot.folder("apps/").filter_map(|(_, entry)| std::str::from_utf8(entry.bytes()?).ok()).collect();

@@ -49,8 +49,11 @@ pub fn measure(apps: usize) -> Figures {
 pub fn measure_floor(apps: usize) -> Figures {
     let platform = Platform::load(&Snapshot::from_texts(Shape::sandbox(apps).files()), None);
     let judged = Evaluator::default().evaluate(&Desired { tip: &platform, approved: None }, now());
-    let objects: Vec<_> =
-        judged.instances.values().flat_map(|e| e.admitted().unwrap().manifests().objects.clone()).collect();
+    let objects: Vec<_> = judged
+        .instances
+        .values()
+        .flat_map(|e| e.admitted().unwrap().open().unwrap().manifests().objects.clone())
+        .collect();
     let server = Server::start();
     let runtime = Runtime::new().unwrap();
     let client = runtime.block_on(client(&server.kubeconfig));

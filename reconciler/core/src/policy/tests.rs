@@ -401,3 +401,17 @@ fn what_input_has_is_what_policies_may_read() {
         assert!(fits(&shape, &input), "{app}: {input:#}");
     }
 }
+
+#[test]
+fn what_was_put_away_reads_back_as_it_was() {
+    let odd = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "data": {
+        "z": [0.1 + 0.2, 1.0, -0.0, 1e300, u64::MAX, i64::MIN], "a": "\u{2028}\"\\\n\u{1f980}", "": null, "nested": {"b": {}, "a": []},
+    }});
+    let manifests = Manifests::new(vec![Object::new(odd.clone()).unwrap()]).unwrap();
+    let admitted = Admitted::for_tests(Arc::new(manifests));
+    let opened = admitted.seal().open().unwrap();
+    assert_eq!(opened.manifests().objects, admitted.manifests().objects);
+    let text = |admitted: &Admitted| admitted.manifests().objects[0].value().to_string();
+    assert_eq!(text(&opened), text(&admitted), "the order of fields, too");
+    assert_eq!(format!("{:?}", admitted.seal()), format!("Sealed({})", admitted.manifests().digest.short()));
+}

@@ -143,7 +143,7 @@ fn item(instance: &Evaluated) -> Item<'_> {
         app: &instance.app,
         tier: instance.tier.as_ref(),
         decision,
-        digest: instance.admitted().map(|admitted| admitted.manifests().digest),
+        digest: instance.admitted().map(|admitted| admitted.digest()),
         monthly_cost: instance.cost.as_ref(),
     }
 }
