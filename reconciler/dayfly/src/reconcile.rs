@@ -51,6 +51,8 @@ use rewritten::Basis;
 
 /// How many instances are worked on at once; the cluster's own limiter decides how many calls run.
 const INSTANCES: usize = 32;
+/// How many are planned before the first of them is worked on: what they want is held meanwhile.
+const PLANNED: usize = 512;
 
 /// How long a pass waits.
 #[derive(Clone, Copy)]
@@ -249,8 +251,10 @@ impl Reconciler {
         pass.diagnostics.extend(view.findings());
         self.observe(&view, PATIENT, &mut pass).await?;
         self.withdraw_routes(&view, now);
-        let all = self.scopes(&view);
-        self.plan(&view, all, now, &mut pass);
+        let all: Vec<_> = self.scopes(&view).into_iter().collect();
+        for scopes in all.chunks(PLANNED) {
+            self.plan(&view, scopes, now, &mut pass);
+        }
         let removals = self.removals(&view, now);
         pass.diagnostics.extend(removals.stays.iter().map(stay));
         self.health.clear();
@@ -269,9 +273,9 @@ impl Reconciler {
         pass.diagnostics.extend(view.findings());
         self.observe(&view, PATIENT, &mut pass).await?;
         self.withdraw_routes(&view, now);
-        let all = self.scopes(&view);
+        let all: Vec<_> = self.scopes(&view).into_iter().collect();
         let mut plans: Vec<_> =
-            self.plan(&view, all, now, &mut pass).into_iter().map(|work| (work.cluster, work.plan)).collect();
+            self.plan(&view, &all, now, &mut pass).into_iter().map(|work| (work.cluster, work.plan)).collect();
         let removals = self.removals(&view, now);
         plans.extend(self.removal_work(&removals, &view).into_iter().map(|work| (work.cluster, work.plan)));
         pass.diagnostics.extend(removals.stays.iter().map(stay));
@@ -300,9 +304,11 @@ impl Reconciler {
             let is_away = self.away.contains_key(scope.tier());
             is_away || touched.contains(scope) || !self.is_settled(scope, &view)
         };
-        let due = self.scopes(&view).into_iter().filter(is_due).collect();
-        let work = self.plan(&view, due, now, &mut pass);
-        self.carry_out(work, &view, waits.limits, &mut pass).await;
+        let due: Vec<_> = self.scopes(&view).into_iter().filter(is_due).collect();
+        for due in due.chunks(PLANNED) {
+            let work = self.plan(&view, due, now, &mut pass);
+            self.carry_out(work, &view, waits.limits, &mut pass).await;
+        }
         let removals = self.removals(&view, now);
         let work = self.removal_work(&removals, &view);
         self.carry_out(work, &view, waits.limits, &mut pass).await;
@@ -360,9 +366,9 @@ impl Reconciler {
     }
 
     /// Plans these scopes; what has nothing to do is settled at once.
-    fn plan(&mut self, view: &View, due: BTreeSet<Scope>, now: Timestamp, pass: &mut Pass) -> Vec<Work> {
+    fn plan(&mut self, view: &View, due: &[Scope], now: Timestamp, pass: &mut Pass) -> Vec<Work> {
         let mut work = Vec::new();
-        for scope in due {
+        for scope in due.iter().cloned() {
             if self.away.contains_key(scope.tier()) {
                 pass.unfinished.insert(scope);
                 continue;

@@ -40,9 +40,7 @@ pub fn measure(apps: usize) -> Figures {
     let shape = Shape::sandbox(apps);
     let world = World::of(shape.files());
     let runtime = Runtime::new().unwrap();
-    let mut figures = runtime.block_on(passes(shape, &world));
-    figures.set("pass.memory", peak_memory());
-    figures
+    runtime.block_on(passes(shape, &world))
 }
 
 /// The same objects, sent by a client that does nothing else.
@@ -119,7 +117,8 @@ async fn passes(shape: Shape, world: &World) -> Figures {
     }
     figures = figures.and(Figures::median(commits)).and(several(&mut reconciler, "no-op").await);
 
-    drop(reconciler);
+    figures.set("pass.memory", peak_memory());
+    drop((cold, reconciler));
     let mut reconciler = world.reconciler();
     let pass = reconciler.watch_pass(now()).await.unwrap();
     tell(&mut figures, "restart", &pass);
