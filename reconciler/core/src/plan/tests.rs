@@ -425,3 +425,10 @@ fn a_plan_s_debug_form_shows_no_content() {
     let plan = world.plan(&[config_map("a", "canary-value")]);
     assert!(!format!("{plan:?}").contains("canary-value"));
 }
+
+#[test]
+fn routes_go_alone_where_nothing_is_admitted() {
+    let world = World::of(&whole("1"));
+    let plan = plan_no_routes(&world.inventory, &world.observed);
+    assert_eq!(summary(&plan), ["delete networking.k8s.io/Ingress/survey/web"]);
+}
