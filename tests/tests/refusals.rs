@@ -340,3 +340,29 @@ async fn what_a_real_api_server_refuses_is_told_and_waited_for() {
         survives_all(place).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_a_cluster_does_not_have_is_told_and_waited_for() {
+    let world = World::of_the_sample().await;
+    let message = Some("the server could not find the requested resource".into());
+    let fault = Fault::Status { code: 404, retry_after: None, message };
+    let resource = Some("horizontalpodautoscalers.autoscaling".into());
+    world.server().set_faults(vec![Rule { resource, fault, ..Rule::default() }]);
+    let mut reconciler = world.reconciler();
+    let pass = reconciler.watch_pass(world.now()).await.unwrap();
+    let kind = "this cluster does not know the kind horizontalpodautoscalers.autoscaling";
+    assert!(told(&pass).contains(kind), "{}", told(&pass));
+    let links = item(&pass, "go-links");
+    assert_eq!((links.phase, pass.is_unfinished()), (Phase::Stalled, true), "{links:?}");
+    assert!(links.message.contains("HorizontalPodAutoscaler/go-links-production/go-links"), "{}", links.message);
+    assert_eq!(item(&pass, "quarterly-feedback").phase, Phase::Ready, "who needs no such kind goes on");
+
+    world.server().set_faults(vec![]);
+    let deadline = Instant::now() + DEADLINE;
+    while reconciler.watch_pass(world.now()).await.unwrap().is_unfinished() {
+        assert!(Instant::now() < deadline, "it is never taken up");
+        let _ = tokio::time::timeout(Duration::from_millis(200), reconciler.cluster_changed()).await;
+    }
+    let rest = world.reconciler().pass(world.now()).await.unwrap();
+    assert_eq!((rest.writes, told(&rest).as_str()), (0, ""));
+}
