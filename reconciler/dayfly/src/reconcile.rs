@@ -74,7 +74,7 @@ const PATIENT: Waits = Waits {
 /// A controller's pass: the watches tell it when to go on, and one slow app or cluster slows nobody.
 const IMPATIENT: Waits = Waits {
     limits: Limits { health: Duration::from_secs(2), deletion: Duration::from_secs(2) },
-    first_look: Duration::from_secs(5),
+    first_look: Duration::from_secs(10),
     later_look: Duration::ZERO,
 };
 
