@@ -93,7 +93,7 @@ pub fn due(
         tiers.entry(&candidate.environment.tier).or_default().push(candidate);
     }
     for (tier, candidates) in tiers {
-        let Some(environment) = platform.environments.get(tier).and_then(|item| item.get()) else { continue };
+        let Some(environment) = candidates.first().map(|candidate| candidate.environment) else { continue };
         let apps = candidates.len();
         let due = candidates.into_iter().filter(|candidate| candidate.expiry.is_due(situation.now));
         let due: Vec<_> = due.map(|candidate| Due::of(candidate, situation, announced)).collect();
@@ -144,12 +144,14 @@ pub fn retire(platform: &Platform, name: &AppName, reason: &str) -> Result<Propo
     })
 }
 
+/// Why so many surprises are too many, if they are.
 fn over_budget(environment: &Environment, surprises: usize, apps: usize) -> Option<String> {
     let over = budget::check(&environment.retire, surprises, apps).err()?;
     let grace = duration_text(environment.retire.grace);
     Some(format!("{surprises} apps of {} are due that were not announced for {grace}, and {over}", environment.tier))
 }
 
+/// What waits for a pull request longer than the grace.
 fn overdue(environment: &Environment, due: &[Due<'_>], now: Timestamp) -> Vec<InstanceKey> {
     let waits = environment.retire.by == Changes::PullRequest;
     let late = |due: &&Due<'_>| waits && now.duration_since(due.candidate.expiry.at) >= environment.retire.grace;
