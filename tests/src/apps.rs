@@ -1,7 +1,7 @@
 //! Small apps that things happen to, and what a pass says of them.
 
-use dayfly::reconcile::Pass;
-use dayfly_core::status::Status;
+use dayfly_controller::reconcile::Pass;
+use dayfly_plan::status::Status;
 
 use crate::world::World;
 

@@ -170,11 +170,10 @@ fn shipped(folder: &str) -> Vec<File> {
 
 #[cfg(test)]
 mod tests {
-    use dayfly_core::evaluate::{Desired, Evaluation, Evaluator};
-    use dayfly_core::platform::Platform;
-    use dayfly_core::snapshot::{Entry, Snapshot};
-
     use super::*;
+    use dayfly_judge::evaluate::{Desired, Evaluation, Evaluator};
+    use dayfly_model::platform::Platform;
+    use dayfly_model::snapshot::{Entry, Snapshot};
 
     fn judged(platform: &Platform, evaluator: &mut Evaluator) -> Evaluation {
         let now = "2026-06-01T00:00:00Z".parse().unwrap();

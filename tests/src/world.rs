@@ -4,15 +4,16 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use dayfly::calls::Calls;
-use dayfly::clusters::Target;
-use dayfly::git::{Commit, Repository, Writer};
 use dayfly::home::Home;
-use dayfly::reconcile::Reconciler;
-use dayfly_core::digest::Revision;
-use dayfly_core::inventory;
-use dayfly_core::ledger::{Fact, Signer};
+use dayfly_calls::Calls;
+use dayfly_cluster::clusters::Target;
+use dayfly_controller::reconcile::Reconciler;
+use dayfly_git::{Commit, Repository, Writer};
+use dayfly_lifecycle::ledger::{Fact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config, Handle};
+use dayfly_model::digest::Revision;
+use dayfly_model::scope::SYSTEM_NAMESPACE;
+use dayfly_plan::inventory;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{ApiResource, DynamicObject};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -63,7 +64,7 @@ impl World {
         let now: Timestamp = BEGINNING.parse().unwrap();
         let home = Home::new(folder.path());
         let signer = home.signer_or_new(None).unwrap();
-        dayfly::git::seed(folder.path(), &home.bare(), now).unwrap();
+        dayfly_git::seed(folder.path(), &home.bare(), now).unwrap();
         let server = ApiServer::start(Config::new(home.state().join("kubernetes"))).await.unwrap();
         let mut kubeconfig = Kubeconfig::from_yaml(&server.kubeconfig("sandbox")).unwrap();
         for tier in ["pilot", "production"] {
@@ -144,7 +145,7 @@ impl World {
 
     /// Signs a fact about the tip.
     pub fn record(&self, fact: Fact) {
-        dayfly::ledger::append(&self.repository(), &self.signer, self.tip(), self.now, fact).unwrap();
+        dayfly_git::ledger::append(&self.repository(), &self.signer, self.tip(), self.now, fact).unwrap();
     }
 
     /// Commits files; nothing in place of bytes removes a path, a whole folder where it ends in `/`.
@@ -288,7 +289,7 @@ impl World {
     /// How many inventories are on the cluster of a context.
     pub async fn inventories_on(&self, context: &str) -> usize {
         let client = self.client_of(context).await;
-        let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(client, inventory::NAMESPACE);
+        let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(client, SYSTEM_NAMESPACE);
         maps.list(&kube::api::ListParams::default().labels(inventory::SELECTOR)).await.unwrap().items.len()
     }
 }

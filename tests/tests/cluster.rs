@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dayfly::calls::{Calls, Moment};
-use dayfly::cluster::{ChangeSet, Cluster, Fact, Limits};
-use dayfly_core::digest::Digest;
-use dayfly_core::inventory::{Inventory, LastPass, Scope};
-use dayfly_core::object::Object;
-use dayfly_core::plan::{Held, Plan, plan_removal, plan_shared};
-use dayfly_core::platform::environment::{self, Drift};
-use dayfly_core::render::Manifests;
+use dayfly_calls::{Calls, Moment, Stopped};
+use dayfly_cluster::{ChangeSet, Cluster, Fact, Limits};
+use dayfly_judge::render::Manifests;
 use dayfly_local::apiserver::{ApiServer, Config, FAIL_ANNOTATION};
+use dayfly_model::digest::Digest;
+use dayfly_model::object::Object;
+use dayfly_model::platform::environment::{self, Drift};
+use dayfly_model::scope::Scope;
+use dayfly_plan::inventory::{Inventory, LastPass};
+use dayfly_plan::plan::{Held, Plan, plan_removal, plan_shared};
 use dayfly_tests::oracle::Oracle;
 use serde_json::{Value, json};
 
@@ -313,7 +314,7 @@ async fn a_preview_shows_what_would_change_and_what_goes_along(world: World) {
     world.others("POST", "", made).await;
     let contents = world.cluster.contents(&world.name()).await.unwrap();
     let removal = plan_removal(&inventory, &world.cluster.observed());
-    let along = dayfly_core::plan::cascade(&removal, &contents);
+    let along = dayfly_plan::plan::cascade(&removal, &contents);
     assert_eq!(along.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["theirs"]);
     world.removal().await;
 }
@@ -337,7 +338,7 @@ async fn stopped(world: &World, stop: u64, moment: Moment) -> (World, Arc<Atomic
     let calls = Calls::with_fault(Arc::new(move |call, now| {
         let counts = call.writes && now == moment;
         let over = counts && counter.fetch_add(1, Ordering::Relaxed) + 1 >= stop;
-        if over { Err(Fact::Stopped) } else { Ok(()) }
+        if over { Err(Stopped) } else { Ok(()) }
     }));
     let (kubeconfig, context) = (world.kubeconfig.clone(), world.context.clone());
     let cluster = connect(&kubeconfig, &context, calls).await;

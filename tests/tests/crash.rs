@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dayfly::calls::{Calls, Moment};
-use dayfly::cluster::Fact;
+use dayfly_calls::{Calls, Moment, Stopped};
 use dayfly_tests::apps::app;
 use dayfly_tests::world::World;
 use jiff::SignedDuration;
@@ -18,7 +17,7 @@ fn until(number: u64, moment: Moment) -> (Calls, Arc<AtomicBool>) {
         if call.number == number && at == moment {
             dead.store(true, Ordering::SeqCst);
         }
-        if dead.load(Ordering::SeqCst) { Err(Fact::Stopped) } else { Ok(()) }
+        if dead.load(Ordering::SeqCst) { Err(Stopped) } else { Ok(()) }
     }));
     (calls, seen)
 }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use dayfly::reconcile::Pass;
-use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::status::Phase;
+use dayfly_controller::reconcile::Pass;
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_plan::status::Phase;
 use dayfly_tests::apps::item;
 use dayfly_tests::world::World;
 use serde_json::json;

@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use dayfly::reconcile::{Pass, Reconciler};
-use dayfly_core::status::Phase;
+use dayfly_controller::reconcile::{Pass, Reconciler};
 use dayfly_local::apiserver::{FAIL_ANNOTATION, Fault, Rule};
+use dayfly_plan::status::Phase;
 use dayfly_tests::apps::{app, change, item, told, two_apps};
 use dayfly_tests::world::World;
 use jiff::SignedDuration;
@@ -434,7 +434,7 @@ async fn replica(mut reconciler: Reconciler, now: jiff::Timestamp) -> (Reconcile
                     break;
                 }
             }
-            Err(error) => assert_eq!(error.reason(), dayfly::error::Reason::Conflict, "{error}"),
+            Err(error) => assert_eq!(error.reason(), dayfly_controller::error::Reason::Conflict, "{error}"),
         }
     }
     (reconciler, writes)

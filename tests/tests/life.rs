@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use dayfly::reconcile::Pass;
-use dayfly_core::digest::Digest;
-use dayfly_core::ledger::Fact;
-use dayfly_core::names::InstanceKey;
-use dayfly_core::plan::Action;
-use dayfly_core::status::Phase;
+use dayfly_controller::reconcile::Pass;
+use dayfly_lifecycle::ledger::Fact;
+use dayfly_model::digest::Digest;
+use dayfly_model::names::InstanceKey;
+use dayfly_plan::plan::Action;
+use dayfly_plan::status::Phase;
 use dayfly_tests::apps::item;
 use dayfly_tests::world::World;
 use kube::api::{Patch, PatchParams};

@@ -1,8 +1,8 @@
 //! The sample platform on a real kube-apiserver: the same passes, the same promises.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
-use dayfly::clusters::Target;
-use dayfly_core::status::Phase;
+use dayfly_cluster::clusters::Target;
+use dayfly_plan::status::Phase;
 use dayfly_tests::oracle::Oracle;
 use dayfly_tests::world::World;
 use k8s_openapi::api::apps::v1::Deployment;

@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use dayfly::clusters::Target;
-use dayfly::reconcile::{Pass, Reconciler};
-use dayfly_core::status::Phase;
+use dayfly_cluster::clusters::Target;
+use dayfly_controller::reconcile::{Pass, Reconciler};
 use dayfly_local::apiserver::{Fault, Rule};
+use dayfly_plan::status::Phase;
 use dayfly_tests::apps::{change, item, told, two_apps};
 use dayfly_tests::oracle::Oracle;
 use dayfly_tests::world::World;
@@ -50,7 +50,7 @@ fn rights(without: &[(&str, &str)]) -> Value {
         let all = ["get", "list", "watch", "create", "patch", "update", "delete"].into_iter();
         all.filter(|verb| !without.contains(&(*verb, resource))).collect::<Vec<_>>()
     };
-    let rules = dayfly_core::kinds::KINDS.iter().map(|kind| {
+    let rules = dayfly_model::kinds::KINDS.iter().map(|kind| {
         let resource = format!("{}.{}", kind.plural, kind.group);
         json!({"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs(resource.trim_end_matches('.'))})
     });
@@ -322,7 +322,7 @@ async fn survives_without_rights(place: &mut Place) {
     let pass = blind.watch_pass(place.world.now()).await.unwrap();
     let told = told(&pass);
     assert!(told.contains("Dayfly may not list deployments.apps"), "{told}");
-    assert!(pass.changes.iter().all(|change| change.action != dayfly_core::plan::Action::Delete), "{:?}", pass.changes);
+    assert!(pass.changes.iter().all(|change| change.action != dayfly_plan::plan::Action::Delete), "{:?}", pass.changes);
 
     place.may_not(&[]).await;
     place.converges().await;

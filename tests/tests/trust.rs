@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use dayfly::reconcile::{Pass, Reconciler};
-use dayfly_core::digest::Revision;
-use dayfly_core::ledger::Fact;
-use dayfly_core::status::Phase;
+use dayfly_controller::reconcile::{Pass, Reconciler};
+use dayfly_lifecycle::ledger::Fact;
+use dayfly_model::digest::Revision;
+use dayfly_plan::status::Phase;
 use dayfly_tests::apps::item;
 use dayfly_tests::world::World;
 

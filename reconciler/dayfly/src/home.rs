@@ -4,12 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use dayfly_core::ledger::Signer;
+use dayfly_controller::error::Error;
+use dayfly_git as git;
+use dayfly_git::Repository;
+use dayfly_lifecycle::ledger::Signer;
+use dayfly_model::help::shell;
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
-
-use crate::error::{Error, shell};
-use crate::git::{self, Repository};
 
 /// A platform's folder, and `.dayfly/` in it: Dayfly's own state, never committed.
 #[derive(Debug, Clone)]

@@ -1,20 +1,8 @@
-//! Dayfly's input and output: git, clusters, the command line. What to do is decided in `dayfly-core`.
+//! The `dayfly` program: the command line over the controller and the edges.
 
-pub mod calls;
 mod cli;
-pub mod cluster;
-pub mod clusters;
-pub mod controller;
-pub mod error;
-pub mod git;
 pub mod home;
-pub mod ledger;
-mod output;
-mod proposals;
-pub mod reconcile;
-mod report;
-pub mod source;
-mod steady;
+mod ui;
 
 pub use cli::main;
 

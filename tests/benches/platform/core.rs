@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dayfly_core::cost::{self, MonthlyCost};
-use dayfly_core::evaluate::{Desired, Evaluation, Evaluator};
-use dayfly_core::platform::{Instance, Platform};
-use dayfly_core::policy::PolicySet;
-use dayfly_core::render::{self, Manifests};
-use dayfly_core::snapshot::{Entry, Snapshot};
+use dayfly_judge::cost::{self, MonthlyCost};
+use dayfly_judge::evaluate::{Desired, Evaluation, Evaluator};
+use dayfly_judge::policy::PolicySet;
+use dayfly_judge::render::{self, Manifests};
+use dayfly_model::platform::{Instance, Platform};
+use dayfly_model::snapshot::{Entry, Snapshot};
 use dayfly_tests::generate::Shape;
 use jiff::Timestamp;
 use rayon::ThreadPoolBuilder;

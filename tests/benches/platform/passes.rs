@@ -4,19 +4,19 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use dayfly::calls::Calls;
-use dayfly::clusters::Target;
-use dayfly::git::{Commit, MAIN, Repository, Writer};
 use dayfly::home::Home;
-use dayfly::reconcile::{Pass, Reconciler};
-use dayfly_core::digest::Revision;
-use dayfly_core::evaluate::{Desired, Evaluator};
-use dayfly_core::kinds::{self, WAVES};
-use dayfly_core::ledger::{Fact, Signer};
-use dayfly_core::object::Object;
-use dayfly_core::platform::Platform;
-use dayfly_core::snapshot::Snapshot;
+use dayfly_calls::Calls;
+use dayfly_cluster::clusters::Target;
+use dayfly_controller::reconcile::{Pass, Reconciler};
+use dayfly_git::{Commit, MAIN, Repository, Writer};
+use dayfly_judge::evaluate::{Desired, Evaluator};
+use dayfly_lifecycle::ledger::{Fact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config};
+use dayfly_model::digest::Revision;
+use dayfly_model::kinds::{self, WAVES};
+use dayfly_model::object::Object;
+use dayfly_model::platform::Platform;
+use dayfly_model::snapshot::Snapshot;
 use dayfly_tests::generate::{File, Shape};
 use futures::{StreamExt as _, stream};
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
@@ -220,7 +220,7 @@ impl World {
         std::fs::write(home.kubeconfig(), &server.kubeconfig).unwrap();
         let world = Self { home, signer, _server: server, _folder: folder };
         let first = world.commit_on(None, &files);
-        dayfly::ledger::append(&world.repository(), &world.signer, first, now(), Fact::Baseline).unwrap();
+        dayfly_git::ledger::append(&world.repository(), &world.signer, first, now(), Fact::Baseline).unwrap();
         world
     }
 

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::digest::Revision;
-use dayfly_core::evaluate::{Desired, Evaluated, Evaluator, Held};
-use dayfly_core::ledger::{Fact, Signer};
-use dayfly_core::names::{AppName, TierName};
-use dayfly_core::platform::Platform;
-use dayfly_core::platform::environment::Changes;
-use dayfly_core::render;
-use dayfly_core::snapshot::Snapshot;
+use dayfly_controller::error::Error;
+use dayfly_controller::source::{Source, View};
+use dayfly_git::Repository;
+use dayfly_git::ledger;
+use dayfly_judge::evaluate::{Desired, Evaluated, Evaluator, Held};
+use dayfly_judge::render;
+use dayfly_lifecycle::ledger::{Fact, Signer};
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::digest::Revision;
+use dayfly_model::names::{AppName, TierName};
+use dayfly_model::platform::Platform;
+use dayfly_model::platform::environment::Changes;
+use dayfly_model::snapshot::Snapshot;
 use serde::Serialize;
 
 use super::render::known_app;
 use super::{Context, Exit};
-use crate::error::Error;
-use crate::git::Repository;
-use crate::ledger;
-use crate::source::{Source, View};
 
 /// Approve a commit as it stands
 #[derive(clap::Args)]
@@ -154,7 +154,7 @@ impl Work<'_> {
 
     fn append(&mut self, fact: Fact) -> Result<(), Error> {
         self.approval.records += 1;
-        ledger::append(&self.repository, &self.signer, self.approval.revision, self.context.now(), fact)
+        Ok(ledger::append(&self.repository, &self.signer, self.approval.revision, self.context.now(), fact)?)
     }
 }
 

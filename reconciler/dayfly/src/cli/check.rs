@@ -2,21 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use dayfly_core::cost::MonthlyCost;
-use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::digest::Digest;
-use dayfly_core::evaluate::{Desired, Evaluated, Evaluator, Verdict};
-use dayfly_core::names::{AppName, TierName};
-use dayfly_core::platform::Platform;
-use dayfly_core::snapshot::Snapshot;
+use dayfly_controller::error::Error;
+use dayfly_git::{Repository, working_tree};
+use dayfly_judge::cost::MonthlyCost;
+use dayfly_judge::evaluate::{Desired, Evaluated, Evaluator, Verdict};
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::digest::Digest;
+use dayfly_model::names::{AppName, TierName};
+use dayfly_model::platform::Platform;
+use dayfly_model::snapshot::Snapshot;
 use serde::Serialize;
 
 use super::{Context, Exit};
-use crate::error::Error;
-use crate::git::{Repository, working_tree};
 use crate::home::Home;
-use crate::output::{Format, Style};
-use crate::report;
+use crate::ui::output::{Format, Style};
+use crate::ui::report;
 
 /// Judge the files: parse, render, policy, cost
 #[derive(clap::Args)]

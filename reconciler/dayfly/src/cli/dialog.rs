@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, IsTerminal};
 
-use crate::error::Error;
-use crate::output::Output;
+use dayfly_controller::error::Error;
+
+use crate::ui::output::Output;
 
 /// Where answers come from.
 pub struct Dialog<'a> {

@@ -3,9 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
+use dayfly_controller::error::Error;
+use dayfly_git as git;
+use dayfly_git::{Commit, MAIN, Writer};
+use dayfly_model::help::shell;
+
 use super::{Context, Exit};
-use crate::error::{Error, shell};
-use crate::git::{self, Commit, MAIN, Writer};
 
 /// The shipped platform: every file of `apps/ catalog/ environments/ policies/`, by path.
 const SHIPPED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));

@@ -24,17 +24,17 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::names::{AppName, NameError};
+use dayfly_cluster::clusters::Target;
+use dayfly_controller::error::Error;
+use dayfly_controller::reconcile::Reconciler;
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::names::{AppName, NameError};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::clusters::Target;
-use crate::error::Error;
 use crate::home::Home;
-use crate::output::{Color, Format, Output};
-use crate::reconcile::Reconciler;
+use crate::ui::output::{Color, Format, Output};
 
 /// Short-lived internal apps from one git repository.
 #[derive(Parser)]

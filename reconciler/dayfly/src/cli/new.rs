@@ -2,19 +2,19 @@
 
 use std::fs;
 
-use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::digest::Revision;
-use dayfly_core::evaluate::{Desired, Evaluator};
-use dayfly_core::names::{AppName, TemplateRef};
-use dayfly_core::platform::{Platform, Template};
-use dayfly_core::snapshot::{Entry, Snapshot};
-use dayfly_core::yaml;
+use dayfly_controller::error::Error;
+use dayfly_git::{Commit, Repository, Writer, working_tree};
+use dayfly_judge::evaluate::{Desired, Evaluator};
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::digest::Revision;
+use dayfly_model::names::{AppName, TemplateRef};
+use dayfly_model::platform::{Platform, Template};
+use dayfly_model::snapshot::{Entry, Snapshot};
+use dayfly_model::yaml;
 use serde_json::{Map, Value, json};
 
 use super::dialog::{Dialog, Question};
 use super::{Context, Exit, proposed, usage_name};
-use crate::error::Error;
-use crate::git::{Commit, Repository, Writer, working_tree};
 
 /// Start an app from a template
 #[derive(clap::Args)]

@@ -1,11 +1,11 @@
 //! `dayfly plan`: what `apply` would change, as a diff per object.
 
-use dayfly_core::plan::Action;
+use dayfly_controller::reconcile::Preview;
+use dayfly_plan::plan::Action;
 use serde_json::json;
 
 use super::{Context, Exit, check};
-use crate::output::Style;
-use crate::reconcile::Preview;
+use crate::ui::output::Style;
 
 /// Show what `apply` would change in the cluster
 #[derive(clap::Args)]

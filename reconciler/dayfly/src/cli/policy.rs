@@ -1,11 +1,11 @@
 //! `dayfly policy`: the platform's own tests of its policies.
 
-use dayfly_core::platform::Platform;
-use dayfly_core::policy::PolicySet;
+use dayfly_judge::policy::PolicySet;
+use dayfly_model::platform::Platform;
 
 use super::{Context, Exit, check};
-use crate::output::Style;
-use crate::report;
+use crate::ui::output::Style;
+use crate::ui::report;
 
 /// Work with the platform's policies
 #[derive(clap::Args)]

@@ -1,18 +1,18 @@
 //! What `retire` and `renew` share: the tip they propose to change, and the way the change takes.
 
-use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::digest::Revision;
-use dayfly_core::lifecycle::{Action, Proposal};
-use dayfly_core::names::AppName;
-use dayfly_core::platform::Platform;
-use dayfly_core::snapshot::Snapshot;
+use dayfly_calls::Calls;
+use dayfly_controller::error::Error;
+use dayfly_forge::Carried;
+use dayfly_git::{Repository, Tip};
+use dayfly_lifecycle::{Action, Proposal};
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::digest::Revision;
+use dayfly_model::names::AppName;
+use dayfly_model::platform::Platform;
+use dayfly_model::snapshot::Snapshot;
 use serde::Serialize;
 
 use super::{Context, Exit};
-use crate::calls::Calls;
-use crate::error::Error;
-use crate::git::{Repository, Tip};
-use crate::proposals::{self, Carried};
 
 /// The tip of the platform's repository.
 pub fn tip(context: &Context) -> Result<(Repository, Snapshot, Platform), Error> {
@@ -57,7 +57,7 @@ pub fn carry(
 ) -> Result<Option<Revision>, Error> {
     let tip = repository.tip()?;
     let tip = Tip { revision: snapshot.revision().unwrap_or(tip.revision), ..tip };
-    let (commit, branch) = match proposals::carry(repository, &tip, proposal, context.now(), &Calls::default())? {
+    let (commit, branch) = match dayfly_forge::carry(repository, &tip, proposal, context.now(), &Calls::default())? {
         Carried::Committed(revision) => {
             context.output.note(format!("{} ({})", proposal.title, revision.short()));
             (Some(revision), None)

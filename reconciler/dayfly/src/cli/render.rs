@@ -1,12 +1,13 @@
 //! `dayfly render`: an app's manifests, as they would be applied.
 
-use dayfly_core::names::AppName;
-use dayfly_core::platform::{Platform, suggestion};
-use dayfly_core::{render, yaml};
+use dayfly_controller::error::Error;
+use dayfly_judge::render;
+use dayfly_model::names::AppName;
+use dayfly_model::platform::{Platform, suggestion};
+use dayfly_model::yaml;
 use serde_json::json;
 
 use super::{Context, Exit, check, usage_name};
-use crate::error::Error;
 
 /// Print an app's manifests
 #[derive(clap::Args)]

@@ -1,12 +1,11 @@
 //! `dayfly renew`: an app's time counts from today again.
 
-use dayfly_core::lifecycle::{Situation, renew};
-
+use dayfly_controller::source::Source;
+use dayfly_git::ledger;
+use dayfly_lifecycle::{Situation, renew};
 use jiff::SignedDuration;
 
 use super::{Context, Exit, proposed, render};
-use crate::ledger;
-use crate::source::Source;
 
 /// Let an app live longer
 #[derive(clap::Args)]
@@ -19,7 +18,7 @@ pub struct Renew {
 }
 
 fn duration(text: &str) -> Result<SignedDuration, String> {
-    dayfly_core::platform::duration(text)
+    dayfly_model::platform::duration(text)
 }
 
 impl Renew {

@@ -1,16 +1,16 @@
 //! `dayfly retire`: a person ends an app, or confirms that many may go.
 
-use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::digest::Revision;
-use dayfly_core::ledger::Fact;
-use dayfly_core::lifecycle::retire;
-use dayfly_core::names::AppName;
+use dayfly_controller::error::Error;
+use dayfly_git::Repository;
+use dayfly_git::ledger;
+use dayfly_lifecycle::ledger::Fact;
+use dayfly_lifecycle::retire;
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::digest::Revision;
+use dayfly_model::names::AppName;
 use serde_json::json;
 
 use super::{Context, Exit, proposed, render};
-use crate::error::Error;
-use crate::git::Repository;
-use crate::ledger;
 
 /// End an app: commit its deletion
 #[derive(clap::Args)]
@@ -49,7 +49,7 @@ impl Retire {
 fn sign(context: &Context, repository: &Repository, revision: Revision, app: AppName) -> Result<(), Error> {
     let Ok(signer) = context.home().signer(context.global.ledger_key.as_deref()) else { return Ok(()) };
     match ledger::read(repository, &signer.verifier())? {
-        Some(_) => ledger::append(repository, &signer, revision, context.now(), Fact::Retirement { app }),
+        Some(_) => Ok(ledger::append(repository, &signer, revision, context.now(), Fact::Retirement { app })?),
         None => Ok(()),
     }
 }

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use dayfly_core::diagnostic::Diagnostic;
-use dayfly_core::plan::Action;
-use dayfly_core::status::Phase;
+use dayfly_controller::controller;
+use dayfly_controller::error::Error;
+use dayfly_controller::reconcile::{Pass, Reconciler, Retired};
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_plan::plan::Action;
+use dayfly_plan::status::Phase;
 
 use super::{Context, Exit};
-use crate::controller;
-use crate::error::Error;
-use crate::output::Style;
-use crate::reconcile::{Pass, Reconciler, Retired};
-use crate::report;
+use crate::ui::output::Style;
+use crate::ui::report;
 
 /// Keep the cluster at what the repository says
 #[derive(clap::Args)]

@@ -1,9 +1,9 @@
 //! `dayfly schema`: the JSON Schema of a manifest, for editors.
 
-use dayfly_core::schema::{ManifestKind, json_schema};
+use dayfly_controller::error::Error;
+use dayfly_model::schema::{ManifestKind, json_schema};
 
 use super::{Context, Exit};
-use crate::error::Error;
 
 /// Print the JSON Schema of a manifest
 #[derive(clap::Args)]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Context, Exit, proposed, render};
-use crate::report;
+use crate::ui::report;
 
 /// Show how the apps are
 #[derive(clap::Args)]

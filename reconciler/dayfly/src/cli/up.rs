@@ -4,20 +4,22 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dayfly_core::ledger::Fact;
-use dayfly_core::platform::Platform;
-use dayfly_core::platform::environment::Cluster;
+use dayfly_cluster::clusters::Target;
+use dayfly_controller::error::Error;
+use dayfly_controller::reconcile::Reconciler;
+use dayfly_git as git;
+use dayfly_git::ledger;
+use dayfly_git::{Repository, Seeded};
+use dayfly_lifecycle::ledger::Fact;
 use dayfly_local::apiserver::{ApiServer, Config, DiskError, Handle, StartError};
+use dayfly_model::help::{disk_help, shell};
+use dayfly_model::platform::Platform;
+use dayfly_model::platform::environment::Cluster;
 use serde_json::json;
 
 use super::{Context, Exit, run};
-use crate::clusters::Target;
-use crate::error::{Error, disk_help, shell};
-use crate::git::{self, Repository, Seeded};
 use crate::home::Home;
-use crate::ledger;
-use crate::output::Style;
-use crate::reconcile::Reconciler;
+use crate::ui::output::Style;
 
 /// Run the whole platform on this machine
 #[derive(clap::Args)]
@@ -155,7 +157,7 @@ fn write_kubeconfig(path: &Path, url: &str, contexts: &BTreeSet<String>) -> Resu
         "contexts": contexts.iter().map(entry).collect::<Vec<_>>(),
         "current-context": contexts.iter().next_back(),
     });
-    fs::write(path, dayfly_core::yaml::emit(&kubeconfig)).map_err(Error::file(path))
+    fs::write(path, dayfly_model::yaml::emit(&kubeconfig)).map_err(Error::file(path))
 }
 
 fn greet(context: &Context, home: &Home, url: Option<&str>, watch: bool) {

@@ -12,7 +12,7 @@ fn answered(arguments: &[&str], answers: &str) -> Result<Value, Error> {
     let line = [&["dayfly", "-C", PLATFORM, "--now", "2026-03-01T12:00:00Z", "new"], arguments].concat();
     let cli = Cli::try_parse_from(line).unwrap();
     let Verb::New(new) = cli.verb else { panic!("another verb") };
-    let output = crate::output::Output::new(Default::default(), Default::default());
+    let output = crate::ui::output::Output::new(Default::default(), Default::default());
     let context = Context { global: cli.global, output };
     let snapshot = working_tree(&context.global.directory).unwrap();
     let platform = Platform::load(&snapshot, None);

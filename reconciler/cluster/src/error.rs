@@ -1,0 +1,344 @@
+//! What a cluster refuses or fails to do, in words: the cluster, the object, the fact, and the next step.
+
+use std::time::Duration;
+
+use dayfly_calls::Stopped;
+use dayfly_plan::inventory::InventoryError;
+use serde_json::Value;
+
+use super::request::Request;
+
+/// A call that did not do what it should. The text names the cluster and the object first.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{cluster}: {subject}: {fact}")]
+pub struct ClusterError {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The object, or the part of the API, that the call was about.
+    pub subject: String,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fact {
+    /// The connection details are absent or unusable.
+    #[error("there is no usable connection: {0}")]
+    NotConfigured(String),
+    /// No answer: refused, timed out, cut off.
+    #[error("the API server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The credentials are not accepted.
+    #[error("the credentials are not accepted: {0}")]
+    Unauthorized(String),
+    /// RBAC says no.
+    #[error("Dayfly may not {verb} {resource}")]
+    Forbidden {
+        /// The RBAC verb that is absent.
+        verb: &'static str,
+        /// The RBAC resource, `deployments.apps`.
+        resource: String,
+    },
+    /// A resource quota or a limit range says no.
+    #[error("the quota refuses it: {0}")]
+    Quota(String),
+    /// A new resource quota was not counted yet.
+    #[error("the quota of its namespace is new and not counted yet")]
+    QuotaUncounted,
+    /// An admission controller says no.
+    #[error("it is refused: {0}")]
+    Refused(String),
+    /// An admission webhook did not answer.
+    #[error("an admission webhook failed: {0}")]
+    Webhook(String),
+    /// The namespace is being deleted.
+    #[error("its namespace is being deleted")]
+    NamespaceTerminating,
+    /// The namespace does not exist.
+    #[error("its namespace does not exist")]
+    NamespaceMissing,
+    /// The API server does not know the kind.
+    #[error("this cluster does not know the kind {0}")]
+    KindMissing(String),
+    /// The object is not there.
+    #[error("it is not there")]
+    NotFound,
+    /// An object of that name exists, and it is not ours.
+    #[error("it exists and is not Dayfly's, it belongs to {0}; left untouched")]
+    Foreign(String),
+    /// Other managers own fields that we would set.
+    #[error("fields of it belong to others: {}", owned(.0))]
+    Owned(Vec<(String, String)>),
+    /// Somebody else was faster: the object is not the one, or not the version, that was planned for.
+    #[error("it changed meanwhile: {0}")]
+    Moved(String),
+    /// A field cannot be changed in place.
+    #[error("a field cannot be changed in place: {0}")]
+    Immutable(String),
+    /// The object is not valid.
+    #[error("it is not valid: {0}")]
+    Invalid(String),
+    /// The API server is overloaded and stayed so.
+    #[error("the API server is busy ({status}), {attempts} attempts")]
+    Busy {
+        /// The HTTP status.
+        status: u16,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The API server has nowhere to write.
+    #[error("the API server cannot store anything: {0}")]
+    StorageRefuses(String),
+    /// Another failure of the API server.
+    #[error("the API server failed ({status}): {message}")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// What it says.
+        message: String,
+    },
+    /// It did not get there in time.
+    #[error("{what} after {} s", .waited.as_secs())]
+    TimedOut {
+        /// What was waited for, and what holds it.
+        what: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// An inventory cannot be read.
+    #[error("{0}")]
+    Inventory(#[from] InventoryError),
+    /// The pass was told to stop.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+fn owned(fields: &[(String, String)]) -> String {
+    let fields: Vec<_> = fields.iter().map(|(owner, field)| format!("{field} is {owner}'s")).collect();
+    fields.join(", ")
+}
+
+impl ClusterError {
+    /// The next step.
+    pub fn help(&self) -> String {
+        match &self.fact {
+            Fact::NotConfigured(_) => "check --kubeconfig, and `cluster.context` in the environment".into(),
+            Fact::Unreachable(_) => {
+                format!("check that the cluster {} runs and can be reached; Dayfly tries again", self.cluster)
+            }
+            Fact::Unauthorized(_) => "renew the credentials of the context".into(),
+            Fact::Forbidden { verb, resource } => {
+                format!("give Dayfly's account the verb {verb} on {resource} (RBAC; the chart's ClusterRole has it)")
+            }
+            Fact::Quota(_) => "ask for less, remove what is not needed, or raise the tier's quota".into(),
+            Fact::QuotaUncounted => "nothing to do: Dayfly tries again in a moment".into(),
+            Fact::Refused(_) => "change what the message names, or ask the owner of that rule".into(),
+            Fact::Webhook(_) => "ask the owner of the webhook; Dayfly tries again".into(),
+            Fact::NamespaceTerminating => "nothing to do: Dayfly goes on as soon as it is gone".into(),
+            Fact::NamespaceMissing => "the tier's environment must render the namespace".into(),
+            Fact::KindMissing(_) => "install what brings that kind (a CRD, a newer cluster), or leave it out".into(),
+            Fact::NotFound | Fact::Moved(_) | Fact::Stopped(_) => "nothing to do: the next pass plans anew".into(),
+            Fact::Foreign(_) => {
+                "delete it if nobody needs it, or give yours another name; Dayfly never takes over what others made"
+                    .into()
+            }
+            Fact::Owned(_) => "leave those fields out in git, or let the others give them up".into(),
+            Fact::Immutable(_) => "undo the change, give the object another name, or annotate it `dayfly.dev/replace: \
+                                   enabled` to let Dayfly delete and create it"
+                .into(),
+            Fact::Invalid(_) => "correct the template or the environment that renders it".into(),
+            Fact::Busy { .. } | Fact::Server { .. } => {
+                "nothing to do: Dayfly tries again; if it stays, look at the API server".into()
+            }
+            Fact::StorageRefuses(_) => {
+                "the API server's disk is full or cannot be written: free some space there; Dayfly tries again".into()
+            }
+            Fact::TimedOut { .. } => "look at the object's events; Dayfly goes on as soon as it changes".into(),
+            Fact::Inventory(error) => error.help(),
+        }
+    }
+
+    /// A stable word for conditions and metrics.
+    pub fn reason(&self) -> &'static str {
+        match &self.fact {
+            Fact::NotConfigured(_) => "NotConfigured",
+            Fact::Unreachable(_) => "Unreachable",
+            Fact::Unauthorized(_) => "Unauthorized",
+            Fact::Forbidden { .. } => "Forbidden",
+            Fact::Quota(_) => "QuotaExceeded",
+            Fact::QuotaUncounted => "QuotaUncounted",
+            Fact::Refused(_) => "Refused",
+            Fact::Webhook(_) => "WebhookFailed",
+            Fact::NamespaceTerminating => "NamespaceTerminating",
+            Fact::NamespaceMissing => "NamespaceMissing",
+            Fact::KindMissing(_) => "KindMissing",
+            Fact::NotFound => "NotFound",
+            Fact::Foreign(_) => "ForeignObject",
+            Fact::Owned(_) => "FieldConflict",
+            Fact::Moved(_) => "Moved",
+            Fact::Immutable(_) => "Immutable",
+            Fact::Invalid(_) => "Invalid",
+            Fact::Busy { .. } => "Busy",
+            Fact::StorageRefuses(_) => "StorageRefuses",
+            Fact::Server { .. } => "ServerError",
+            Fact::TimedOut { .. } => "TimedOut",
+            Fact::Inventory(_) => "InventoryUnreadable",
+            Fact::Stopped(_) => "Stopped",
+        }
+    }
+
+    /// Whether trying again later may help without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.fact,
+            Fact::Unreachable(_)
+                | Fact::Webhook(_)
+                | Fact::NamespaceTerminating
+                | Fact::QuotaUncounted
+                | Fact::NotFound
+                | Fact::Moved(_)
+                | Fact::Busy { .. }
+                | Fact::StorageRefuses(_)
+                | Fact::Server { .. }
+                | Fact::TimedOut { .. }
+                | Fact::Stopped(_)
+        )
+    }
+}
+
+/// What a refusal of the API server means. `body` is its `Status` object.
+pub(super) fn classify(request: &Request, status: u16, body: &Value, attempts: u32) -> Fact {
+    let message = body["message"].as_str().unwrap_or("no message").to_owned();
+    let reason = body["reason"].as_str().unwrap_or_default();
+    let causes = || body.pointer("/details/causes").and_then(Value::as_array).into_iter().flatten();
+    let caused_by = |word: &str| causes().any(|cause| cause["reason"] == word);
+    match status {
+        401 => Fact::Unauthorized(message),
+        403 if caused_by("NamespaceTerminating") || message.contains("because it is being terminated") => {
+            Fact::NamespaceTerminating
+        }
+        403 if message.contains("status unknown for quota") => Fact::QuotaUncounted,
+        403 if message.contains("exceeded quota") || message.contains("failed quota") => Fact::Quota(message),
+        403 if message.contains(" cannot ") => {
+            Fact::Forbidden { verb: request.rbac_verb(), resource: request.resource() }
+        }
+        403 => Fact::Refused(message),
+        404 if !request.is_namespace() && names_namespace(body, &message) => Fact::NamespaceMissing,
+        404 if message.contains("could not find the requested resource") || body["kind"] != "Status" => {
+            Fact::KindMissing(request.resource())
+        }
+        404 => Fact::NotFound,
+        409 if caused_by("FieldManagerConflict") => Fact::Owned(causes().filter_map(field_owner).collect()),
+        409 => Fact::Moved(message),
+        // A ValidatingAdmissionPolicy.
+        422 if message.contains("denied request") => Fact::Refused(message),
+        422 if message.contains("immutable")
+            || message.contains("updates to statefulset spec for fields other than") =>
+        {
+            Fact::Immutable(message)
+        }
+        400 if message.contains("denied the request") => Fact::Refused(message),
+        400 | 413 | 415 | 422 => Fact::Invalid(message),
+        // How an API server answers an apply with a field that no schema has.
+        500 if message.contains("failed to create typed patch object") => Fact::Invalid(message),
+        _ if message.contains("webhook") => Fact::Webhook(message),
+        // The embedded store; etcd.
+        500 if message.contains("the store refuses writes") || message.contains("database space exceeded") => {
+            Fact::StorageRefuses(message)
+        }
+        429 | 503 | 504 => Fact::Busy { status, attempts },
+        _ => Fact::Server { status, message: if reason.is_empty() { message } else { format!("{reason}: {message}") } },
+    }
+}
+
+fn names_namespace(body: &Value, message: &str) -> bool {
+    body.pointer("/details/kind").is_some_and(|kind| kind == "namespaces") || message.starts_with("namespaces \"")
+}
+
+/// A cause such as `conflict with "kubectl-edit" using v1` at `.data.title`.
+fn field_owner(cause: &Value) -> Option<(String, String)> {
+    let owner = cause["message"].as_str()?.split('"').nth(1).unwrap_or("an unknown manager");
+    Some((owner.to_owned(), cause["field"].as_str().unwrap_or("a field").to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dayfly_model::kinds;
+    use serde_json::json;
+
+    fn fact(status: u16, message: &str, details: Value) -> Fact {
+        let request = Request::apply(kinds::find("apps", "Deployment").unwrap(), Some("survey"), "web", &json!({}));
+        let body = json!({"kind": "Status", "message": message, "details": details});
+        classify(&request, status, &body, 1)
+    }
+
+    #[test]
+    fn a_conflict_names_the_owner_and_the_fields() {
+        let cause = json!({"reason": "FieldManagerConflict", "field": ".spec.replicas",
+            "message": "conflict with \"kubectl-scale\" using apps/v1"});
+        let error = ClusterError {
+            cluster: "pilot".into(),
+            subject: "apps/Deployment/survey/web".into(),
+            fact: fact(409, "Apply failed with 1 conflict", json!({"causes": [cause]})),
+        };
+        assert_eq!(
+            error.to_string(),
+            "pilot: apps/Deployment/survey/web: fields of it belong to others: .spec.replicas is kubectl-scale's"
+        );
+    }
+
+    #[test]
+    fn a_missing_right_says_which() {
+        let text = "deployments.apps \"web\" is forbidden: User \"x\" cannot patch resource \"deployments\"";
+        let expected = Fact::Forbidden { verb: "patch", resource: "deployments.apps".into() };
+        assert_eq!(fact(403, text, json!({})), expected);
+    }
+
+    #[test]
+    fn the_refusals_of_a_cluster_are_told_apart() {
+        let web = "deployments.apps \"web\"";
+        for (status, message, reason) in [
+            (403, "pods \"x\" is forbidden: exceeded quota: sandbox, requested: pods=1", "QuotaExceeded"),
+            (
+                403,
+                "persistentvolumeclaims \"x\" is forbidden: status unknown for quota: a, resources: b",
+                "QuotaUncounted",
+            ),
+            (
+                422,
+                "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no",
+                "Refused",
+            ),
+            (
+                403,
+                "unable to create new content in namespace survey because it is being terminated",
+                "NamespaceTerminating",
+            ),
+            (403, "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\"", "Refused"),
+            (400, "admission webhook \"guard.example.com\" denied the request: no", "Refused"),
+            (500, "failed calling webhook \"guard.example.com\": context deadline exceeded", "WebhookFailed"),
+            (404, "namespaces \"survey\" not found", "NamespaceMissing"),
+            (404, "the server could not find the requested resource", "KindMissing"),
+            (404, &format!("{web} not found"), "NotFound"),
+            (409, &format!("Operation cannot be fulfilled on {web}: the object has been modified"), "Moved"),
+            (422, &format!("{web} is invalid: spec.selector: Invalid value: {{}}: field is immutable"), "Immutable"),
+            (422, &format!("{web} is invalid: spec.replicas: must be at least 0"), "Invalid"),
+            (
+                500,
+                "failed to create typed patch object (a/b; apps/v1): .spec.x: field not declared in schema",
+                "Invalid",
+            ),
+            (503, "etcd leader changed", "Busy"),
+            (500, "the store refuses writes: No space left on device (os error 28)", "StorageRefuses"),
+            (500, "etcdserver: mvcc: database space exceeded", "StorageRefuses"),
+            (500, "something", "ServerError"),
+        ] {
+            let error =
+                ClusterError { cluster: "c".into(), subject: "o".into(), fact: fact(status, message, json!({})) };
+            assert_eq!(error.reason(), reason, "{message}");
+            assert!(!error.help().is_empty());
+        }
+    }
+}

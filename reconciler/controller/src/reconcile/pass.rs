@@ -1,0 +1,102 @@
+//! What a pass did, as data: what the JSON formats and the terminal tell.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::digest::Revision;
+use dayfly_model::names::{AppName, TierName};
+use dayfly_model::scope::Scope;
+use dayfly_plan::plan::Action;
+use dayfly_plan::status::Status;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// What a pass did. Serialized, it is the `Pass` of the JSON formats.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pass {
+    /// The tip.
+    pub revision: Revision,
+    /// Every app.
+    pub items: Vec<Status>,
+    /// Every object that was changed.
+    pub changes: Vec<Changed>,
+    /// How many calls changed something, in clusters, git and forge.
+    pub writes: usize,
+    /// How many calls there were, reads and watches included.
+    pub calls: usize,
+    /// The apps that were retired.
+    pub retired: Vec<Retired>,
+    /// The changes that wait for a person's approval.
+    pub proposals: Vec<Proposed>,
+    /// What somebody should know.
+    pub diagnostics: Vec<Diagnostic>,
+    /// When it was.
+    #[serde(skip)]
+    pub time: Timestamp,
+    /// How long it took.
+    #[serde(skip)]
+    pub took: Duration,
+    /// When something is due next.
+    #[serde(skip)]
+    pub next_due: Option<Timestamp>,
+    /// How many instances were rendered anew.
+    #[serde(skip)]
+    pub renders: usize,
+    /// What failed and may go well later.
+    #[serde(skip)]
+    pub unfinished: BTreeSet<Scope>,
+}
+
+/// An object that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// The app; empty for what a tier has once.
+    pub app: String,
+    /// The tier.
+    pub tier: TierName,
+    /// What happened.
+    pub action: Action,
+    /// To which object.
+    pub object: String,
+}
+
+/// An app that was retired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Retired {
+    /// The app.
+    pub app: AppName,
+    /// The tier it was in.
+    pub tier: TierName,
+    /// The commit that deleted it.
+    pub commit: Revision,
+}
+
+/// A change that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proposed {
+    /// What it is about: `retire`.
+    pub action: String,
+    /// The app.
+    pub app: AppName,
+    /// The tier.
+    pub tier: TierName,
+    /// The pull request's number, where the forge has one.
+    pub pull_request: Option<u64>,
+    /// The branch that carries it.
+    pub branch: String,
+}
+
+impl Pass {
+    /// Whether something failed that may go well later.
+    pub fn is_unfinished(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
+
+    /// Whether something is not as git says.
+    pub fn has_failed(&self) -> bool {
+        self.is_unfinished() || self.items.iter().any(Status::is_unhealthy)
+    }
+}

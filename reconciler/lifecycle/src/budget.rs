@@ -1,0 +1,52 @@
+//! How many deletions one pass may bring before a person is asked.
+
+use dayfly_model::platform::environment::Retire;
+
+/// From how many apps on the tier's share counts: of a few, one is a large share.
+const SHARE_FROM: usize = 10;
+
+/// More would go in one pass than the tier allows. Reads on after the fact: `at most 3 may go at once (retire.maxApps)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OverBudget {
+    /// More than a number.
+    #[error("at most {0} may go at once (retire.maxApps)")]
+    Number(u32),
+    /// More than a share of the tier.
+    #[error("at most {percent}% of {total} may go at once (retire.maxPercent)")]
+    Share {
+        /// The share.
+        percent: u32,
+        /// How many apps the tier has.
+        total: usize,
+    },
+}
+
+/// Checks that so many unannounced removals of `total` apps are within a tier's budget.
+///
+/// # Errors
+/// The limit that they are above.
+pub fn check(retire: &Retire, removals: usize, total: usize) -> Result<(), OverBudget> {
+    if removals > retire.max_apps as usize {
+        return Err(OverBudget::Number(retire.max_apps));
+    }
+    if total >= SHARE_FROM && removals * 100 > retire.max_percent as usize * total {
+        return Err(OverBudget::Share { percent: retire.max_percent, total });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dayfly_model::platform::environment::Changes;
+    use jiff::SignedDuration;
+
+    #[test]
+    fn the_share_counts_from_ten_apps_on() {
+        let retire = Retire { by: Changes::Commit, max_apps: 25, max_percent: 20, grace: SignedDuration::ZERO };
+        assert_eq!(check(&retire, 9, 9), Ok(()));
+        assert_eq!(check(&retire, 2, 10), Ok(()));
+        assert_eq!(check(&retire, 3, 10), Err(OverBudget::Share { percent: 20, total: 10 }));
+        assert_eq!(check(&retire, 26, 1000), Err(OverBudget::Number(25)));
+    }
+}

@@ -1,0 +1,127 @@
+//! Renewal: an app's time counts anew, never beyond its tier's longest life.
+
+use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::names::AppName;
+use dayfly_model::platform::app::Lifetime;
+use dayfly_model::platform::{Environment, Platform, duration_text};
+use dayfly_model::snapshot::Snapshot;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::expiry::{Expiry, Reason, day, expiry};
+use crate::history::Life;
+use crate::proposal::{Action, Proposal, branch, set_fields};
+use crate::situation::{Situation, subject};
+
+/// The proposal to renew an app. With a `ttl` its time counts from today (`spec.renewed`); with `expires` the date moves
+/// `by` this long, as far as the tier lets it, and counts from today where the tier's longest `ttl` asks for that. Refused
+/// where nothing would be gained.
+pub fn renew(
+    platform: &Platform,
+    snapshot: &Snapshot,
+    situation: &Situation<'_>,
+    name: &AppName,
+    by: Option<SignedDuration>,
+) -> Result<Proposal, Diagnostic> {
+    let (app, environment) = subject(platform, name)?;
+    let before = situation.expiry(app, environment);
+    let now = situation.now;
+    let life = situation.life(name);
+    let refuse = |field: &str, message: String, help: String| {
+        let refusal = Diagnostic::error("renew/refused", &*app.spans.path, format!("{field}: {message}"));
+        Err(refusal.at(app.spans.position(field)).about(name).help(help))
+    };
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let is_renewed_today = app.renewed == Some(today);
+    let (field, lifetime) = match (app.lifetime, by) {
+        (Lifetime::Ttl(_), Some(_)) => {
+            let message = format!("{name} lives for a ttl, and `--by` moves the date of an app that has one");
+            let help = format!("Leave `--by` out (`dayfly renew {name}`): the ttl counts anew. Or write another ttl.");
+            return refuse("spec.ttl", message, help);
+        }
+        (Lifetime::Ttl(_), None) if is_renewed_today => {
+            let message = format!("{name} was renewed today already, and ends on {}", day(before.at));
+            return refuse("spec.renewed", message, "Renew it again on another day.".into());
+        }
+        (Lifetime::Ttl(_), None) => ("spec.renewed", app.lifetime),
+        (Lifetime::Until(_), None) => {
+            let help = "Say by how much, such as 7d, or write a later date.".to_owned();
+            return refuse("spec.expires", "is a date, and a date is not renewed".into(), help);
+        }
+        (Lifetime::Until(at), Some(by)) => ("spec.expires", Lifetime::Until(at.checked_add(by).unwrap_or(at))),
+    };
+    let ends = |life: &Life| expiry(lifetime, environment, life, situation.baseline, now);
+    let (as_it_is, renewed) = (ends(&life), ends(&Life { start: now, ..life.clone() }));
+    // A later date counts from today where the tier's longest ttl from the old start would end it before.
+    let starts_anew = renewed.at > as_it_is.at && !is_renewed_today;
+    let after = if starts_anew { renewed } else { as_it_is };
+    let mut fields = Vec::new();
+    if let Lifetime::Until(at) = lifetime {
+        // No later date than the one that holds.
+        let date = if after.at < at { last_day(after.at) } else { moment_text(at) };
+        fields.push(("spec.expires", Value::String(date)));
+    }
+    if starts_anew {
+        fields.push(("spec.renewed", Value::String(today.to_string())));
+    }
+    // What was suspended because its time was up runs again.
+    if app.suspend && before.is_due(now) {
+        fields.push(("spec.suspend", Value::Bool(false)));
+    }
+    if after.at <= before.at {
+        return refuse(field, no_gain(name, environment, &before), help(&before));
+    }
+    let edit = set_fields(snapshot, name, &fields, &["ttl", "expires"])?;
+    Ok(Proposal {
+        action: Action::Renew,
+        apps: vec![name.clone()],
+        tier: app.tier.clone(),
+        by: environment.changes,
+        branch: branch(Action::Renew, name, &app.tier),
+        edits: vec![edit],
+        title: format!("{name}: renew until {}", day(after.at)),
+        body: format!(
+            "{name} of {} would end on {}; renewed it ends on {} by {}.",
+            app.owner,
+            day(before.at),
+            day(after.at),
+            after.reason
+        ),
+        labels: vec![],
+        reason: format!("renewed until {}", day(after.at)),
+    })
+}
+
+/// A moment as manifests write it: the end of a day as that day, another as a time.
+fn moment_text(at: Timestamp) -> String {
+    let last = last_day(at);
+    if last == day(at) { at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() } else { last }
+}
+
+/// The last day before a moment.
+fn last_day(at: Timestamp) -> String {
+    day(at.checked_sub(SignedDuration::from_secs(1)).unwrap_or(at))
+}
+
+fn no_gain(name: &AppName, environment: &Environment, before: &Expiry) -> String {
+    match &before.reason {
+        Reason::MaxLifetime { max, born } => format!(
+            "{name} was born on {} and {} lets no app live longer than {}, so it ends on {} whatever is renewed",
+            day(*born),
+            environment.tier,
+            duration_text(*max),
+            day(before.at)
+        ),
+        _ => format!("renewing {name} gains nothing: it ends on {} by {}", day(before.at), before.reason),
+    }
+}
+
+fn help(before: &Expiry) -> String {
+    match before.reason {
+        Reason::MaxLifetime { .. } => {
+            "Promote it to a tier that keeps apps longer, or let it go and make a new one.".into()
+        }
+        _ => "Let it run until then.".into(),
+    }
+}

@@ -1,0 +1,224 @@
+//! Decides, object by object, what a plan does: desired, inventory and live side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dayfly_model::kinds::{self, Wave};
+use dayfly_model::object::{Object, ObjectKey};
+use dayfly_model::platform::environment::Drift;
+use dayfly_model::scope::Scope;
+
+use super::{Action, Change, Held, Note, Plan, Reason};
+use crate::health::Health;
+use crate::immutable;
+use crate::inventory::{Entry, Inventory};
+use crate::observed::{Live, Observed, OptOut, Seen};
+
+/// The plan for these objects; the caller vouches that they were admitted.
+pub(super) fn plan_objects(inventory: &Inventory, desired: &[Object], observed: &Observed, drift: Drift) -> Plan {
+    let mut planner = Planner { inventory, observed, drift, plan: empty(inventory.scope(), drift) };
+    for object in desired {
+        let notes = planner.plan.notes.len();
+        planner.desired(object);
+        if planner.plan.notes.len() == notes {
+            planner.plan.gates.entry(kinds::wave(object.key())).or_default().push(object.key().clone());
+        }
+    }
+    let barrier = planner.plan.notes.iter().filter(|note| note.is_problem()).map(|note| kinds::wave(&note.key)).min();
+    let wanted: BTreeSet<_> = desired.iter().map(Object::key).collect();
+    for (key, entry) in inventory.entries().filter(|(key, _)| !wanted.contains(key)) {
+        planner.surplus(key, entry);
+    }
+    planner.keep_shelters();
+    if let Some(wave) = barrier {
+        planner.stop_after(wave);
+    }
+    planner.finish()
+}
+
+/// The plan that deletes the routes of an inventory.
+pub(super) fn no_routes(inventory: &Inventory, observed: &Observed) -> Plan {
+    let plan = empty(inventory.scope(), Drift::Repair);
+    let mut planner = Planner { inventory, observed, drift: Drift::Repair, plan };
+    for (key, entry) in inventory.entries().filter(|(key, _)| kinds::wave(key) == Wave::Route) {
+        planner.surplus(key, entry);
+    }
+    planner.finish()
+}
+
+/// A plan that does nothing.
+pub(super) fn empty(scope: &Scope, drift: Drift) -> Plan {
+    Plan {
+        scope: scope.clone(),
+        applies: vec![],
+        deletes: vec![],
+        forgets: vec![],
+        notes: vec![],
+        behind: 0,
+        gates: BTreeMap::new(),
+        force: drift == Drift::Repair,
+        removal: false,
+    }
+}
+
+struct Planner<'a> {
+    inventory: &'a Inventory,
+    observed: &'a Observed,
+    drift: Drift,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn note(&mut self, key: &ObjectKey, held: Held) {
+        self.plan.notes.push(Note { key: key.clone(), held });
+    }
+
+    fn apply(&mut self, action: Action, reason: Reason, object: &Object, live: Option<&Live>, verify: bool) {
+        let uid = live.map(|live| live.uid.to_string());
+        let change = Change { action, reason, key: object.key().clone(), desired: Some(object.clone()), uid, verify };
+        self.plan.applies.push(change);
+    }
+
+    /// What comes after a wave in which something is held back waits: a workload never starts without the policies and
+    /// quotas that were rendered for it, and nothing is deleted while its successor may be absent.
+    fn stop_after(&mut self, wave: Wave) {
+        let before = self.plan.applies.len() + self.plan.deletes.len();
+        self.plan.applies.retain(|change| kinds::wave(&change.key) <= wave);
+        self.plan.deletes.clear();
+        self.plan.forgets.clear();
+        self.plan.behind = before - self.plan.applies.len();
+    }
+
+    fn desired(&mut self, object: &Object) {
+        let key = object.key();
+        let entry = self.inventory.get(key);
+        match self.observed.get(key) {
+            Seen::Unknown => self.note(key, Held::Unknown),
+            Seen::Absent => match entry {
+                None => self.apply(Action::Create, Reason::New, object, None, false),
+                Some(entry) if entry.pending && entry.uid.is_none() => {
+                    self.apply(Action::Create, Reason::Unfinished, object, None, true);
+                }
+                Some(_) if self.drift == Drift::Report => self.note(key, Held::Missing),
+                Some(_) => self.apply(Action::Create, Reason::Missing, object, None, true),
+            },
+            Seen::Live(live) => match entry {
+                None if !Entry::unfinished().claims(live, self.inventory.scope()) => {
+                    self.note(key, Held::Foreign(live.owners()));
+                }
+                // No inventory at all: it was lost, or a crash came before it. What carries our marks is taken up again.
+                None if self.inventory.resource_version().is_none() => self.owned(object, &Entry::unfinished(), live),
+                None => self.note(key, Held::Unrecorded(self.inventory.scope().to_string())),
+                Some(entry) if entry.claims(live, self.inventory.scope()) => self.owned(object, entry, live),
+                Some(entry) if entry.uid.is_none() => self.note(key, Held::Foreign(live.owners())),
+                Some(_) => self.note(key, Held::Recreated(live.owners())),
+            },
+        }
+    }
+
+    fn owned(&mut self, object: &Object, entry: &Entry, live: &Live) {
+        let key = object.key();
+        if live.deleting {
+            self.note(key, Held::Terminating(ending(live)));
+        } else if live.opt_out.reconcile || OptOut::of(object.value()).reconcile {
+            self.note(key, Held::ReconcileDisabled);
+        } else if entry.applied != Some(object.digest()) {
+            let fixed = immutable::digest(object);
+            if entry.fixed.is_none() || entry.fixed == fixed {
+                let unfinished = entry.pending || entry.applied.is_none();
+                let reason = if unfinished { Reason::Unfinished } else { Reason::Changed };
+                self.apply(Action::Update, reason, object, Some(live), false);
+            } else if immutable::may_replace(object) {
+                self.apply(Action::Replace, Reason::Immutable, object, Some(live), false);
+            } else {
+                self.note(key, Held::Immutable(immutable::names(&key.kind)));
+            }
+        } else if entry.pending {
+            self.apply(Action::Update, Reason::Unfinished, object, Some(live), false);
+        } else if entry.owned != live.owned {
+            match self.drift {
+                Drift::Repair => self.apply(Action::Update, Reason::Drifted, object, Some(live), false),
+                Drift::Report => self.note(key, Held::Drifted(live.owners())),
+            }
+        }
+    }
+
+    /// An entry that git no longer has.
+    fn surplus(&mut self, key: &ObjectKey, entry: &Entry) {
+        match self.observed.get(key) {
+            Seen::Unknown => self.note(key, Held::Unknown),
+            Seen::Absent => self.plan.forgets.push(key.clone()),
+            Seen::Live(live) if !entry.claims(live, self.inventory.scope()) => self.plan.forgets.push(key.clone()),
+            Seen::Live(live) if live.deleting => self.note(key, Held::Terminating(ending(live))),
+            Seen::Live(live) if live.opt_out.reconcile => self.note(key, Held::ReconcileDisabled),
+            Seen::Live(live) if live.opt_out.prune => self.note(key, Held::PruneDisabled),
+            Seen::Live(live) if !live.labeled => self.note(key, Held::Unlabeled),
+            Seen::Live(_) if self.is_ending(key.namespace.as_deref()) => {
+                self.note(key, Held::Terminating("its namespace is being deleted".into()));
+            }
+            Seen::Live(live) => self.plan.deletes.push(Change {
+                action: Action::Delete,
+                reason: Reason::Removed,
+                key: key.clone(),
+                desired: None,
+                uid: Some(live.uid.to_string()),
+                verify: false,
+            }),
+        }
+    }
+
+    /// Whether a namespace is on its way out, with everything in it.
+    fn is_ending(&self, namespace: Option<&str>) -> bool {
+        let Some(namespace) = namespace else { return false };
+        let key =
+            ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: namespace.to_owned() };
+        matches!(self.observed.get(&key), Seen::Live(live) if live.deleting)
+    }
+
+    fn finish(mut self) -> Plan {
+        let going: BTreeSet<_> = self.plan.deleted_namespaces().map(str::to_owned).collect();
+        for change in &mut self.plan.deletes {
+            // Policies, quotas and rights protect what still runs: they go with the namespace, not before it.
+            let inside = change.key.namespace.as_ref().is_some_and(|namespace| going.contains(namespace));
+            if inside && kinds::wave(&change.key) == Wave::Config {
+                change.reason = Reason::RemovedWithNamespace;
+            }
+        }
+        self.plan.applies.sort_by(|a, b| (kinds::wave(&a.key), &a.key).cmp(&(kinds::wave(&b.key), &b.key)));
+        self.plan.deletes.sort_by(|a, b| (kinds::wave(&b.key), &a.key).cmp(&(kinds::wave(&a.key), &b.key)));
+        self.plan
+    }
+
+    /// Takes back the deletion of a namespace in which something is kept, or that holds what another scope manages.
+    fn keep_shelters(&mut self) {
+        let mut kept: BTreeMap<String, ObjectKey> = BTreeMap::new();
+        for note in self.plan.notes.iter().filter(|note| !matches!(note.held, Held::Terminating(_))) {
+            kept.extend(note.key.namespace.clone().map(|namespace| (namespace, note.key.clone())));
+        }
+        let going: BTreeSet<_> = self.plan.deleted_namespaces().map(str::to_owned).collect();
+        if going.is_empty() {
+            return;
+        }
+        let set = self.inventory.scope().apply_set();
+        for live in self.observed.objects() {
+            let Some(namespace) = live.namespace.as_deref().filter(|namespace| going.contains(*namespace)) else {
+                continue;
+            };
+            let others = live.apply_set.as_deref().is_some_and(|other| other != set) && live.owned.is_some();
+            if others || (live.opt_out.prune && live.labeled) {
+                kept.insert(namespace.to_owned(), live.key());
+            }
+        }
+        let (held, deletes) = std::mem::take(&mut self.plan.deletes)
+            .into_iter()
+            .partition(|change| change.key.kind == "Namespace" && kept.contains_key(&change.key.name));
+        self.plan.deletes = deletes;
+        for change in held as Vec<Change> {
+            self.note(&change.key, Held::Shelters(kept[&change.key.name].clone()));
+        }
+    }
+}
+
+/// Why something that is being deleted is still there.
+fn ending(live: &Live) -> String {
+    if let Health::Terminating(why) = &live.health { why.to_string() } else { "it is ending".into() }
+}
