@@ -354,7 +354,7 @@ fn one_namespace_holds_one_app() {
 fn an_environment_is_checked_by_itself() {
     for (from, to, expected) in [
         ("\"{{ app }}\"", "shared", "7:14: spec.namespace: is the same for every app (shared)"),
-        ("\"{{ app }}\"", "\"{{ ap }}\"", "7:14: spec.namespace: the namespace cannot be rendered: "),
+        ("\"{{ app }}\"", "\"{{ ap }}\"", "7:14: spec.namespace: has {{ ap }}, and only {{ app }}, "),
         ("\"{{ app }}\"", "\"{{ app }}_\"", "7:14: spec.namespace: the namespace \"a_\" is not possible (lower case"),
         ("max: 30d", "max: 100d", "10:28: spec.ttl.max: 100d is longer than spec.ttl.maxLifetime (90d)"),
         ("{context: sandbox}", "{}", "6:12: spec.cluster: needs either `context: NAME` or `inCluster: true`"),
