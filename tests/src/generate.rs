@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use dayfly_judge::evaluate::{Desired, Evaluation, Evaluator};
     use dayfly_model::platform::Platform;
-    use dayfly_model::snapshot::{Entry, Snapshot};
+    use dayfly_model::snapshot::{FileEntry, Snapshot};
 
     fn judged(platform: &Platform, evaluator: &mut Evaluator) -> Evaluation {
         let now = "2026-06-01T00:00:00Z".parse().unwrap();
@@ -199,7 +199,8 @@ mod tests {
         let platform = Platform::load(&before, None);
         let mut evaluator = Evaluator::default();
         assert_eq!(judged(&platform, &mut evaluator).renders, 20);
-        let edits = [7, 8, 9].map(|number| shape.app(number, 1)).map(|(path, bytes)| (path, Some(Entry::file(bytes))));
+        let edits =
+            [7, 8, 9].map(|number| shape.app(number, 1)).map(|(path, bytes)| (path, Some(FileEntry::file(bytes))));
         let edited = Platform::load(&before.patched(None, edits), Some(&platform));
         assert_eq!(judged(&edited, &mut evaluator).renders, 3);
         assert_eq!(judged(&edited, &mut evaluator).renders, 0);

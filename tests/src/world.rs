@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use dayfly::home::Home;
 use dayfly_calls::Calls;
-use dayfly_cluster::clusters::Target;
+use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::reconcile::Reconciler;
 use dayfly_git::{Commit, Repository, Writer};
-use dayfly_lifecycle::ledger::{Fact, Signer};
+use dayfly_lifecycle::ledger::{LedgerFact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config, Handle};
 use dayfly_model::digest::Revision;
 use dayfly_model::scope::SYSTEM_NAMESPACE;
@@ -140,11 +140,11 @@ impl World {
 
     /// Approves the tip as it stands.
     pub fn approve(&self) {
-        self.record(Fact::Baseline);
+        self.record(LedgerFact::Baseline);
     }
 
     /// Signs a fact about the tip.
-    pub fn record(&self, fact: Fact) {
+    pub fn record(&self, fact: LedgerFact) {
         dayfly_git::ledger::append(&self.repository(), &self.signer, self.tip(), self.now, fact).unwrap();
     }
 
@@ -184,12 +184,12 @@ impl World {
 
     /// The same, with its calls counted elsewhere.
     pub fn reconciler_counting(&self, calls: Calls) -> Reconciler {
-        let target = Target { kubeconfig: Some(self.home.kubeconfig()), context: None };
+        let target = ClusterTarget { kubeconfig: Some(self.home.kubeconfig()), context: None };
         Reconciler::with_calls(self.repository(), self.signer.verifier(), target, calls).at_stated_times(true)
     }
 
     /// The same on another cluster.
-    pub fn reconciler_on(&self, target: Target) -> Reconciler {
+    pub fn reconciler_on(&self, target: ClusterTarget) -> Reconciler {
         Reconciler::new(self.repository(), self.signer.verifier(), target).at_stated_times(true)
     }
 

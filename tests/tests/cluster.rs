@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dayfly_calls::{Calls, Moment, Stopped};
-use dayfly_cluster::{ChangeSet, Cluster, Fact, Limits};
+use dayfly_calls::{CallPhase, Calls, Stopped};
+use dayfly_cluster::{ChangeSet, Cluster, ClusterErrorKind, WaitLimits};
 use dayfly_judge::render::Manifests;
 use dayfly_local::apiserver::{ApiServer, Config, FAIL_ANNOTATION};
 use dayfly_model::digest::Digest;
@@ -15,11 +15,11 @@ use dayfly_model::object::Object;
 use dayfly_model::platform::environment::{self, Drift};
 use dayfly_model::scope::Scope;
 use dayfly_plan::inventory::{Inventory, LastPass};
-use dayfly_plan::plan::{Held, Plan, plan_removal, plan_shared};
+use dayfly_plan::plan::{Plan, SkipReason, plan_removal, plan_shared};
 use dayfly_tests::oracle::Oracle;
 use serde_json::{Value, json};
 
-const LIMITS: Limits = Limits { health: Duration::from_secs(30), deletion: Duration::from_secs(60) };
+const LIMITS: WaitLimits = WaitLimits { health: Duration::from_secs(30), deletion: Duration::from_secs(60) };
 
 /// One scope on a cluster, with a namespace of its name.
 struct World {
@@ -103,7 +103,7 @@ impl World {
     async fn removal(&self) -> ChangeSet {
         let mut inventory = self.cluster.inventory(&self.scope).await.unwrap();
         let plan = plan_removal(&inventory, &self.cluster.observed());
-        let limits = Limits { deletion: Duration::from_secs(30), ..LIMITS };
+        let limits = WaitLimits { deletion: Duration::from_secs(30), ..LIMITS };
         self.cluster.apply(&plan, &mut inventory, LastPass::default(), limits).await
     }
 
@@ -141,7 +141,7 @@ impl World {
 }
 
 async fn connect(kubeconfig: &Path, context: &str, calls: Calls) -> Cluster {
-    let target = environment::Cluster::Context(context.into());
+    let target = environment::ClusterRef::Context(context.into());
     let cluster = Cluster::connect(context.into(), &target, Some(kubeconfig), calls).await.unwrap();
     cluster.watch();
     assert!(cluster.ready().await.is_empty());
@@ -194,7 +194,10 @@ async fn what_others_made_stays_as_it_is(world: World) {
     let made = world.others("POST", "", made).await;
     let desired = [world.namespace(), world.config("settings", "1")];
     let set = world.pass(&desired).await;
-    assert!(matches!(&set.failures[0].error.fact, Fact::Foreign(owner) if owner == "another-tool"), "{set:?}");
+    assert!(
+        matches!(&set.failures[0].error.kind, ClusterErrorKind::Foreign(owner) if owner == "another-tool"),
+        "{set:?}"
+    );
     assert_eq!(world.others("GET", "/settings", Value::Null).await, made, "not even co-owned");
     let writes = world.cluster.calls().writes();
     let set = world.pass(&desired).await;
@@ -234,7 +237,9 @@ async fn drift_is_repaired_and_only_drift(world: World) {
     world.others("POST", "", made).await;
     world
         .planned(&desired, "a successor", |plan| {
-            plan.notes().iter().any(|note| matches!(&note.held, Held::Recreated(owner) if owner == "another-tool"))
+            plan.notes()
+                .iter()
+                .any(|note| matches!(&note.reason, SkipReason::Recreated(owner) if owner == "another-tool"))
         })
         .await;
     world.removal().await;
@@ -246,7 +251,7 @@ async fn a_stuck_finalizer_is_named_and_waited_for(world: World) {
     world.others("PATCH", "/settings", json!({"metadata": {"finalizers": ["example.com/hold"]}})).await;
     let mut inventory = world.cluster.inventory(&world.scope).await.unwrap();
     let plan = world.plan(&inventory, &[world.namespace()]);
-    let limits = Limits { deletion: Duration::from_secs(1), ..LIMITS };
+    let limits = WaitLimits { deletion: Duration::from_secs(1), ..LIMITS };
     let set = world.cluster.apply(&plan, &mut inventory, LastPass::default(), limits).await;
     assert!(!set.complete && inventory.len() == 2, "{set:?}");
     assert_eq!(set.unhealthy[0].1.to_string(), "terminating: held by finalizer example.com/hold");
@@ -264,7 +269,7 @@ async fn an_immutable_field_needs_consent(world: World) {
     let desired = |label: &str, annotations: &Value| [world.namespace(), world.deployment(label, annotations.clone())];
     assert!(world.pass(&desired("a", &json!({}))).await.complete);
     let set = world.pass(&desired("b", &json!({}))).await;
-    assert!(!set.complete && matches!(set.notes[0].held, Held::Immutable(_)), "{set:?}");
+    assert!(!set.complete && matches!(set.notes[0].reason, SkipReason::Immutable(_)), "{set:?}");
     let set = world.pass(&desired("b", &agrees)).await;
     assert!(set.complete, "{set:?}");
     assert_eq!(actions(&set), [format!("replace apps/Deployment/{}/web", world.name())]);
@@ -278,7 +283,7 @@ async fn nothing_goes_before_its_successor_is_healthy(world: World) {
     invalid["spec"]["replicaz"] = 1.into();
     let desired = [world.namespace(), Object::new(invalid).unwrap()];
     let set = world.pass(&desired).await;
-    assert!(!set.complete && matches!(set.failures[0].error.fact, Fact::Invalid(_)), "{set:?}");
+    assert!(!set.complete && matches!(set.failures[0].error.kind, ClusterErrorKind::Invalid(_)), "{set:?}");
 
     // Its pods count as available only after minutes; the embedded server has a word of its own for that.
     let mut slow = value;
@@ -288,7 +293,7 @@ async fn nothing_goes_before_its_successor_is_healthy(world: World) {
     for _ in 0..2 {
         let mut inventory = world.cluster.inventory(&world.scope).await.unwrap();
         let plan = world.plan(&inventory, &desired);
-        let limits = Limits { health: Duration::from_secs(1), ..LIMITS };
+        let limits = WaitLimits { health: Duration::from_secs(1), ..LIMITS };
         let set = world.cluster.apply(&plan, &mut inventory, last(&desired), limits).await;
         assert!(!set.complete && set.failures.is_empty() && !set.unhealthy.is_empty(), "{set:?}");
         assert!(world.others("GET", "/old", Value::Null).await["metadata"]["uid"].is_string());
@@ -326,13 +331,13 @@ async fn two_writers_never_lose_an_inventory(world: World) {
     let plan = world.plan(&one, &desired);
     assert!(world.cluster.apply(&plan, &mut one, last(&desired), LIMITS).await.complete);
     let set = world.cluster.apply(&plan, &mut two, last(&desired), LIMITS).await;
-    assert!(matches!(set.failures[0].error.fact, Fact::Moved(_)), "{set:?}");
+    assert!(matches!(set.failures[0].error.kind, ClusterErrorKind::Moved(_)), "{set:?}");
     assert!(set.changes.is_empty());
     world.removal().await;
 }
 
 /// A second client of the same scope that is stopped at its nth write, before or after it is sent.
-async fn stopped(world: &World, stop: u64, moment: Moment) -> (World, Arc<AtomicU64>) {
+async fn stopped(world: &World, stop: u64, moment: CallPhase) -> (World, Arc<AtomicU64>) {
     let writes = Arc::new(AtomicU64::new(0));
     let counter = writes.clone();
     let calls = Calls::with_fault(Arc::new(move |call, now| {
@@ -346,7 +351,7 @@ async fn stopped(world: &World, stop: u64, moment: Moment) -> (World, Arc<Atomic
 }
 
 /// The writes of an apply are the inventory, three objects, the inventory; of a removal the namespace, the inventory.
-async fn a_stop_at_any_write_is_recovered_from_in_two_passes(world: World, stop: u64, moment: Moment) {
+async fn a_stop_at_any_write_is_recovered_from_in_two_passes(world: World, stop: u64, moment: CallPhase) {
     let desired = [world.namespace(), world.config("a", "1"), world.config("b", "1")];
     let (first, writes) = stopped(&world, stop, moment).await;
     assert_eq!(first.pass(&desired).await.complete, stop > 5);
@@ -383,7 +388,7 @@ async fn the_cluster_door_keeps_its_promises(kubeconfig: PathBuf, context: &str)
         two_writers_never_lose_an_inventory(world("writers").await),
     );
     let mut stops = vec![];
-    for (stop, moment) in (1..=6).flat_map(|stop| [(stop, Moment::Before), (stop, Moment::After)]) {
+    for (stop, moment) in (1..=6).flat_map(|stop| [(stop, CallPhase::Before), (stop, CallPhase::After)]) {
         let name = format!("stop-{stop}-{moment:?}").to_lowercase();
         stops.push(a_stop_at_any_write_is_recovered_from_in_two_passes(world(&name).await, stop, moment));
     }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dayfly_calls::{Calls, Moment, Stopped};
+use dayfly_calls::{CallPhase, Calls, Stopped};
 use dayfly_tests::apps::app;
 use dayfly_tests::world::World;
 use jiff::SignedDuration;
 
 /// Calls that end with the process: from the Nth on, before or after it, nothing goes out and nothing comes back.
-fn until(number: u64, moment: Moment) -> (Calls, Arc<AtomicBool>) {
+fn until(number: u64, moment: CallPhase) -> (Calls, Arc<AtomicBool>) {
     let dead = Arc::new(AtomicBool::new(false));
     let seen = dead.clone();
     let calls = Calls::with_fault(Arc::new(move |call, at| {
@@ -23,7 +23,7 @@ fn until(number: u64, moment: Moment) -> (Calls, Arc<AtomicBool>) {
 }
 
 /// One round: a pass that creates one app, updates one, deletes one and retires one, and is killed at its Nth call.
-async fn round(world: &mut World, round: usize, number: u64, moment: Moment) -> bool {
+async fn round(world: &mut World, round: usize, number: u64, moment: CallPhase) -> bool {
     world.hours_pass(2);
     let (this, last) = (format!("probe-{round}"), format!("probe-{}", round - 1));
     let (brief, retired) = (format!("brief-{round}"), format!("brief-{}", round - 1));
@@ -59,7 +59,7 @@ async fn round(world: &mut World, round: usize, number: u64, moment: Moment) -> 
 const ROUNDS: u64 = 24;
 
 /// Kills a pass at every call, until one ends before it gets there.
-async fn kill_at_every_call(moment: Moment) {
+async fn kill_at_every_call(moment: CallPhase) {
     let (mut number, mut goes_on) = (1, true);
     while goes_on {
         let mut world = World::of_the_sample().await;
@@ -80,10 +80,10 @@ async fn kill_at_every_call(moment: Moment) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_before_any_call_converges_in_two_passes() {
-    kill_at_every_call(Moment::Before).await;
+    kill_at_every_call(CallPhase::Before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_after_any_call_converges_in_two_passes() {
-    kill_at_every_call(Moment::After).await;
+    kill_at_every_call(CallPhase::After).await;
 }

@@ -434,7 +434,7 @@ async fn replica(mut reconciler: Reconciler, now: jiff::Timestamp) -> (Reconcile
                     break;
                 }
             }
-            Err(error) => assert_eq!(error.reason(), dayfly_controller::error::Reason::Conflict, "{error}"),
+            Err(error) => assert_eq!(error.reason(), dayfly_controller::error::ErrorReason::Conflict, "{error}"),
         }
     }
     (reconciler, writes)

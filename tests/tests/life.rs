@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use dayfly_controller::reconcile::Pass;
-use dayfly_lifecycle::ledger::Fact;
+use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_model::digest::Digest;
 use dayfly_model::names::InstanceKey;
-use dayfly_plan::plan::Action;
+use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::item;
 use dayfly_tests::world::World;
@@ -23,9 +23,9 @@ fn phases(pass: &Pass, phase: Phase) -> Vec<&str> {
 }
 
 /// The approval of one instance by itself.
-fn approval(key: &str) -> Fact {
+fn approval(key: &str) -> LedgerFact {
     let InstanceKey { app, tier } = key.parse().unwrap();
-    Fact::Approval { app, tier, rendered: Digest::of(b"") }
+    LedgerFact::Approval { app, tier, rendered: Digest::of(b"") }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +54,7 @@ async fn a_commit_touches_only_its_app() {
     let revision = world.edit("apps/quarterly-feedback/app.yaml", "How was your quarter?", "And this quarter?");
     let pass = reconciler.watch_pass(world.now()).await.unwrap();
     assert_eq!((pass.renders, apps(&pass)), (1, BTreeSet::from(["quarterly-feedback"])));
-    assert!(pass.changes.iter().all(|change| change.action == Action::Update));
+    assert!(pass.changes.iter().all(|change| change.action == ChangeAction::Update));
     assert_eq!(item(&pass, "quarterly-feedback").revision, Some(revision));
     let config =
         world.objects("v1", "ConfigMap", "quarterly-feedback-sandbox").await.get("quarterly-feedback").await.unwrap();
@@ -70,7 +70,7 @@ async fn a_deleted_app_takes_exactly_its_objects_along() {
     world.commit(&[("apps/quarterly-feedback/", None)]);
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert_eq!(apps(&pass), BTreeSet::from(["quarterly-feedback"]));
-    assert_eq!(pass.changes.iter().filter(|change| change.action == Action::Delete).count(), objects);
+    assert_eq!(pass.changes.iter().filter(|change| change.action == ChangeAction::Delete).count(), objects);
     assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
     assert!(world.has_namespace("go-links-production").await);
     assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
@@ -237,7 +237,7 @@ async fn an_emptied_platform_deletes_nothing_until_it_is_confirmed() {
     let told = pass.diagnostics.iter().find(|found| found.rule == "remove/stays").unwrap();
     assert_eq!(told.help.as_deref(), Some("if all apps are meant to go, confirm it: dayfly retire --confirm"));
 
-    world.record(Fact::Confirmation);
+    world.record(LedgerFact::Confirmation);
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert_eq!(apps(&pass).len(), 5, "{:?}", pass.diagnostics);
     assert!(!world.has_namespace("go-links-production").await);
@@ -255,7 +255,7 @@ async fn the_last_app_goes_when_a_person_retired_it() {
     assert_eq!(reconciler.pass(world.now()).await.unwrap().changes.len(), 0);
     let (items, told) = reconciler.status(world.now()).await.unwrap();
     assert!(items.is_empty() && told.iter().any(|found| found.rule == "remove/stays"), "{told:?}");
-    world.record(Fact::Retirement { app: "quarterly-feedback".parse().unwrap() });
+    world.record(LedgerFact::Retirement { app: "quarterly-feedback".parse().unwrap() });
     reconciler.pass(world.now()).await.unwrap();
     assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
 }
@@ -284,7 +284,7 @@ async fn a_suspended_app_keeps_everything_but_its_pods() {
     world.edit("apps/event-signup/app.yaml", "suspend: true", "suspend: false");
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert_eq!(item(&pass, "event-signup").health, "Healthy (simulated)");
-    assert!(pass.changes.iter().all(|change| change.action == Action::Update));
+    assert!(pass.changes.iter().all(|change| change.action == ChangeAction::Update));
 }
 
 #[tokio::test(flavor = "multi_thread")]

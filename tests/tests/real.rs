@@ -1,7 +1,7 @@
 //! The sample platform on a real kube-apiserver: the same passes, the same promises.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
-use dayfly_cluster::clusters::Target;
+use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_plan::status::Phase;
 use dayfly_tests::oracle::Oracle;
 use dayfly_tests::world::World;
@@ -16,7 +16,7 @@ async fn the_sample_lives_and_dies_on_a_real_api_server() {
     let Some(oracle) = Oracle::start().await else { return };
     let mut world = World::of_the_sample().await;
     let kubeconfig = kube::config::Kubeconfig::read_from(oracle.kubeconfig()).unwrap();
-    let target = Target { kubeconfig: Some(oracle.kubeconfig()), context: kubeconfig.current_context };
+    let target = ClusterTarget { kubeconfig: Some(oracle.kubeconfig()), context: kubeconfig.current_context };
     let mut reconciler = world.reconciler_on(target.clone());
     let first = reconciler.pass(world.now()).await.unwrap();
     assert_eq!(first.diagnostics, []);

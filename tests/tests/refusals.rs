@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use dayfly_cluster::clusters::Target;
+use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::reconcile::{Pass, Reconciler};
 use dayfly_local::apiserver::{Fault, Rule};
 use dayfly_plan::status::Phase;
@@ -233,7 +233,7 @@ impl Place {
 }
 
 fn reconciler(world: &World, oracle: &Oracle) -> Reconciler {
-    world.reconciler_on(Target { kubeconfig: Some(oracle.kubeconfig()), context: Some("dayfly".into()) })
+    world.reconciler_on(ClusterTarget { kubeconfig: Some(oracle.kubeconfig()), context: Some("dayfly".into()) })
 }
 
 /// A rule of the cluster's own.
@@ -322,7 +322,11 @@ async fn survives_without_rights(place: &mut Place) {
     let pass = blind.watch_pass(place.world.now()).await.unwrap();
     let told = told(&pass);
     assert!(told.contains("Dayfly may not list deployments.apps"), "{told}");
-    assert!(pass.changes.iter().all(|change| change.action != dayfly_plan::plan::Action::Delete), "{:?}", pass.changes);
+    assert!(
+        pass.changes.iter().all(|change| change.action != dayfly_plan::plan::ChangeAction::Delete),
+        "{:?}",
+        pass.changes
+    );
 
     place.may_not(&[]).await;
     place.converges().await;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use dayfly_controller::reconcile::{Pass, Reconciler};
-use dayfly_lifecycle::ledger::Fact;
+use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_model::digest::Revision;
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::item;
@@ -272,7 +272,7 @@ async fn what_a_rewritten_history_knows_nothing_of_goes_when_a_person_confirms_t
     assert!(world.has_namespace("extra-sandbox").await);
     let told = pass.diagnostics.iter().find(|found| found.rule == "remove/stays").unwrap();
     assert!(told.help.as_ref().is_some_and(|help| help.ends_with("dayfly retire --confirm")), "{told:?}");
-    world.record(Fact::Confirmation);
+    world.record(LedgerFact::Confirmation);
     world.reconciler().pass(world.now()).await.unwrap();
     assert!(!world.has_namespace("extra-sandbox").await);
 }

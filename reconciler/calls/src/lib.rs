@@ -64,7 +64,7 @@ pub struct Call<'a> {
 
 /// When the fault callback is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum CallPhase {
     /// Before the request is sent.
     Before,
     /// After the answer arrived, before anybody sees it.
@@ -72,7 +72,7 @@ pub enum Moment {
 }
 
 /// Asked before and after every call; an error makes the call fail as if the process had been stopped there.
-pub type Fault = Arc<dyn Fn(&Call<'_>, Moment) -> Result<(), Stopped> + Send + Sync>;
+pub type Fault = Arc<dyn Fn(&Call<'_>, CallPhase) -> Result<(), Stopped> + Send + Sync>;
 
 /// Counts and numbers the calls of everything that shares it.
 #[derive(Clone, Default)]
@@ -114,7 +114,7 @@ impl Calls {
     ///
     /// # Errors
     /// [`Stopped`] where the process is to stop there.
-    pub fn ask(&self, call: &Call<'_>, moment: Moment) -> Result<(), Stopped> {
+    pub fn ask(&self, call: &Call<'_>, moment: CallPhase) -> Result<(), Stopped> {
         self.0.fault.as_ref().map_or(Ok(()), |fault| fault(call, moment))
     }
 
@@ -126,9 +126,9 @@ impl Calls {
         let number = self.count(true);
         let call = Call { number, to: "git", verb: Verb::Commit, path: branch, writes: true };
         tracing::debug!(number, branch, "commit");
-        self.ask(&call, Moment::Before)?;
+        self.ask(&call, CallPhase::Before)?;
         let outcome = work();
-        self.ask(&call, Moment::After)?;
+        self.ask(&call, CallPhase::After)?;
         outcome
     }
 }

@@ -14,15 +14,15 @@ use dayfly_model::kinds::{self, Kind};
 use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::scope::Scope;
 use dayfly_plan::health::Health;
-use dayfly_plan::inventory::{Entry, Inventory, LastPass};
+use dayfly_plan::inventory::{Inventory, InventoryEntry, LastPass};
 use dayfly_plan::observed::{Live, PART_OF_APPLY_SET, Seen};
-use dayfly_plan::plan::{Action, Change, Note, Plan, Reason};
+use dayfly_plan::plan::{ChangeAction, ChangeReason, ObjectChange, Plan, Skipped};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::call::Answer;
 use super::request::Request;
-use super::{Cluster, ClusterError, Fact};
+use super::{Cluster, ClusterError, ClusterErrorKind};
 
 /// Changes of one plan under way at once; the limiter of the cluster has the last word.
 pub(super) const AT_ONCE: usize = 16;
@@ -31,14 +31,14 @@ const NEVER: &str = "9223372036854775807";
 
 /// How long a pass waits.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct WaitLimits {
     /// For a wave to become healthy.
     pub health: Duration,
     /// For a wave of deletions to be gone.
     pub deletion: Duration,
 }
 
-impl Default for Limits {
+impl Default for WaitLimits {
     fn default() -> Self {
         Self { health: Duration::from_secs(300), deletion: Duration::from_secs(120) }
     }
@@ -54,7 +54,7 @@ pub struct ChangeSet {
     /// What could not be done.
     pub failures: Vec<Failure>,
     /// What was left as it is, and why.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Skipped>,
     /// What is not healthy, or not gone, at the end.
     pub unhealthy: Vec<(ObjectKey, Health)>,
     /// Whether everything that the plan meant to do is done and healthy, and nothing waits behind a problem.
@@ -65,11 +65,11 @@ pub struct ChangeSet {
 #[derive(Debug, Clone)]
 pub struct Done {
     /// What.
-    pub action: Action,
+    pub action: ChangeAction,
     /// To what.
     pub key: ObjectKey,
     /// Why.
-    pub reason: Reason,
+    pub reason: ChangeReason,
 }
 
 /// A change that could not be made.
@@ -92,7 +92,7 @@ pub(super) enum Only<'a> {
 
 impl Cluster {
     /// Carries out a plan, and keeps the inventory true. The watches must run: waves wait for what they tell.
-    pub async fn apply(&self, plan: &Plan, inventory: &mut Inventory, last: LastPass, limits: Limits) -> ChangeSet {
+    pub async fn apply(&self, plan: &Plan, inventory: &mut Inventory, last: LastPass, limits: WaitLimits) -> ChangeSet {
         let set = ChangeSet {
             scope: plan.scope().clone(),
             changes: vec![],
@@ -111,19 +111,22 @@ impl Cluster {
         let kind = self.kind_of(key)?;
         match self.call(Request::get(kind, key.namespace.as_deref(), &key.name)).await {
             Ok(answer) => Ok(Some((self.live(key, &answer)?, answer.body))),
-            Err(error) if matches!(error.fact, Fact::NotFound | Fact::NamespaceMissing) => Ok(None),
+            Err(error) if matches!(error.kind, ClusterErrorKind::NotFound | ClusterErrorKind::NamespaceMissing) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
 
     pub(super) fn kind_of(&self, key: &ObjectKey) -> Result<&'static Kind, ClusterError> {
-        kinds::find(&key.group, &key.kind)
-            .ok_or_else(|| self.error(key.to_string(), Fact::KindMissing(format!("{}.{}", key.kind, key.group))))
+        kinds::find(&key.group, &key.kind).ok_or_else(|| {
+            self.error(key.to_string(), ClusterErrorKind::KindMissing(format!("{}.{}", key.kind, key.group)))
+        })
     }
 
     fn live(&self, key: &ObjectKey, answer: &Answer) -> Result<Live, ClusterError> {
         Live::of_kind(self.kind_of(key)?, &answer.body).map_err(|error| {
-            self.error(key.to_string(), Fact::Server { status: answer.status, message: error.to_string() })
+            self.error(key.to_string(), ClusterErrorKind::Server { status: answer.status, message: error.to_string() })
         })
     }
 
@@ -156,12 +159,12 @@ impl Cluster {
         self.live(object.key(), &self.call(request).await?)
     }
 
-    async fn create(&self, plan: &Plan, object: &Object, entry: &Entry) -> Result<Live, ClusterError> {
+    async fn create(&self, plan: &Plan, object: &Object, entry: &InventoryEntry) -> Result<Live, ClusterError> {
         let request = self.apply_request(plan.scope(), object, Only::Absent, false)?;
         match self.call(request).await {
             Ok(answer) => self.live(object.key(), &answer),
             // It exists: made by somebody else, or by our own call whose answer was lost.
-            Err(error) if matches!(error.fact, Fact::Moved(_) | Fact::Owned(_)) => {
+            Err(error) if matches!(error.kind, ClusterErrorKind::Moved(_) | ClusterErrorKind::Owned(_)) => {
                 self.take_up(plan, object, entry).await?.ok_or(error)
             }
             Err(error) => Err(error),
@@ -169,31 +172,42 @@ impl Cluster {
     }
 
     /// Updates the object of that name if it is the entry's. None if there is no object.
-    async fn take_up(&self, plan: &Plan, object: &Object, entry: &Entry) -> Result<Option<Live>, ClusterError> {
+    async fn take_up(
+        &self,
+        plan: &Plan,
+        object: &Object,
+        entry: &InventoryEntry,
+    ) -> Result<Option<Live>, ClusterError> {
         match self.find(object.key()).await? {
             None => Ok(None),
             Some((live, _)) if entry.claims(&live, plan.scope()) => {
                 self.update(plan, object, &live.uid).await.map(Some)
             }
-            Some((live, _)) => Err(self.error(object.key().to_string(), Fact::Foreign(live.owners()))),
+            Some((live, _)) => Err(self.error(object.key().to_string(), ClusterErrorKind::Foreign(live.owners()))),
         }
     }
 
     /// Makes one change that is no deletion.
-    async fn change(&self, plan: &Plan, change: &Change, entry: Entry, limits: Limits) -> Result<Live, ClusterError> {
-        let nothing = || self.error(change.key().to_string(), Fact::NotFound);
+    async fn change(
+        &self,
+        plan: &Plan,
+        change: &ObjectChange,
+        entry: InventoryEntry,
+        limits: WaitLimits,
+    ) -> Result<Live, ClusterError> {
+        let nothing = || self.error(change.key().to_string(), ClusterErrorKind::NotFound);
         let object = change.desired().ok_or_else(nothing)?;
         match (change.action(), change.uid()) {
-            (Action::Update, Some(uid)) => self.update(plan, object, uid).await,
-            (Action::Replace, Some(uid)) => {
+            (ChangeAction::Update, Some(uid)) => self.update(plan, object, uid).await,
+            (ChangeAction::Replace, Some(uid)) => {
                 self.remove(change.key(), uid, limits.deletion).await?;
                 self.create(plan, object, &entry).await
             }
-            (Action::Create, _) if change.verify() => match self.take_up(plan, object, &entry).await? {
+            (ChangeAction::Create, _) if change.verify() => match self.take_up(plan, object, &entry).await? {
                 Some(live) => Ok(live),
                 None => self.create(plan, object, &entry).await,
             },
-            (Action::Create, _) => self.create(plan, object, &entry).await,
+            (ChangeAction::Create, _) => self.create(plan, object, &entry).await,
             _ => Err(nothing()),
         }
     }
@@ -204,7 +218,7 @@ pub(super) struct Pass<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) plan: &'a Plan,
     pub(super) inventory: &'a mut Inventory,
-    pub(super) limits: Limits,
+    pub(super) limits: WaitLimits,
     pub(super) set: ChangeSet,
 }
 
@@ -219,7 +233,7 @@ impl Pass<'_> {
         let before = self.inventory.clone();
         let applied = self.plan.is_empty() || self.applies().await;
         let deleted = applied && self.deletes_after_health().await;
-        let problems = self.plan.behind() > 0 || self.set.notes.iter().any(Note::is_problem);
+        let problems = self.plan.blocked() > 0 || self.set.notes.iter().any(Skipped::is_problem);
         self.set.complete = deleted && !problems && self.set.unhealthy.is_empty();
         // What is applied but not healthy yet is what git says all the same; only what is still to go is not.
         let went = deleted || self.plan.deletions().next().is_none();
@@ -273,7 +287,7 @@ impl Pass<'_> {
         self.set.unhealthy.is_empty()
     }
 
-    async fn apply_wave(&mut self, changes: &[Change]) -> bool {
+    async fn apply_wave(&mut self, changes: &[ObjectChange]) -> bool {
         let (cluster, plan, limits) = (self.cluster, self.plan, self.limits);
         let inventory = &*self.inventory;
         let calls = changes.iter().map(|change| async move {
@@ -303,7 +317,7 @@ impl Pass<'_> {
         good
     }
 
-    pub(super) fn done(&mut self, change: &Change) {
+    pub(super) fn done(&mut self, change: &ObjectChange) {
         self.set.changes.push(Done { action: change.action(), key: change.key().clone(), reason: change.reason() });
     }
 }

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use dayfly_calls::{Call, Moment, Stopped, Verb};
+use dayfly_calls::{Call, CallPhase, Stopped, Verb};
 use futures::{Stream, StreamExt as _};
 use http::HeaderMap;
 use kube::client::Body;
@@ -11,7 +11,7 @@ use kube::core::WatchEvent;
 use serde_json::Value;
 
 use super::Cluster;
-use super::error::{ClusterError, Fact, classify};
+use super::error::{ClusterError, ClusterErrorKind, classify};
 use super::limit::Pressure;
 use super::request::Request;
 
@@ -47,13 +47,13 @@ impl Cluster {
                 Attempt::Refused { status, body, pause } => {
                     let fact = classify(&request, status, &body, attempt);
                     let may_pass = matches!(status, 429 | 500 | 502 | 503 | 504)
-                        && !matches!(fact, Fact::Invalid(_) | Fact::StorageRefuses(_));
-                    if !may_pass && fact != Fact::QuotaUncounted {
+                        && !matches!(fact, ClusterErrorKind::Invalid(_) | ClusterErrorKind::StorageRefuses(_));
+                    if !may_pass && fact != ClusterErrorKind::QuotaUncounted {
                         return Err(error(fact));
                     }
                     (fact, pause)
                 }
-                Attempt::Lost(why) => (Fact::Unreachable(why), None),
+                Attempt::Lost(why) => (ClusterErrorKind::Unreachable(why), None),
             };
             if attempt >= ATTEMPTS {
                 return Err(error(fact));
@@ -68,7 +68,7 @@ impl Cluster {
         Err(error(Stopped.into()))
     }
 
-    async fn attempt(&self, request: &Request) -> Result<Attempt, Fact> {
+    async fn attempt(&self, request: &Request) -> Result<Attempt, ClusterErrorKind> {
         let permit = self.limiter().enter().await;
         let started = Instant::now();
         let result = self.send(request).await;
@@ -81,7 +81,7 @@ impl Cluster {
         result
     }
 
-    async fn send(&self, request: &Request) -> Result<Attempt, Fact> {
+    async fn send(&self, request: &Request) -> Result<Attempt, ClusterErrorKind> {
         let path = request.path();
         let call = self.number(request, &path)?;
         let http = request.to_http()?.map(Body::from);
@@ -91,7 +91,7 @@ impl Cluster {
             Ok::<_, String>((parts.status.as_u16(), parts.headers, body.collect_bytes().await.map_err(cause)?))
         };
         let answer = tokio::time::timeout(PATIENCE, exchange).await;
-        self.calls().ask(&call, Moment::After)?;
+        self.calls().ask(&call, CallPhase::After)?;
         let (status, headers, bytes) = match answer {
             Err(_) => return Ok(Attempt::Lost(format!("no answer within {} s", PATIENCE.as_secs()))),
             Ok(Err(why)) => return Ok(Attempt::Lost(why)),
@@ -104,17 +104,17 @@ impl Cluster {
             let pause = retry_after(&headers, &body);
             return Ok(Attempt::Refused { status, body, pause });
         }
-        let body =
-            parsed.map_err(|error| Fact::Server { status, message: format!("its answer is no JSON: {error}") })?;
+        let body = parsed
+            .map_err(|error| ClusterErrorKind::Server { status, message: format!("its answer is no JSON: {error}") })?;
         Ok(Attempt::Done(Answer { status, body }))
     }
 
-    fn number<'a>(&'a self, request: &Request, path: &'a str) -> Result<Call<'a>, Fact> {
+    fn number<'a>(&'a self, request: &Request, path: &'a str) -> Result<Call<'a>, ClusterErrorKind> {
         let writes = request.writes();
         let number = self.calls().count(writes);
         let call = Call { number, to: self.name(), verb: request.verb(), path, writes };
         tracing::debug!(number, to = call.to, verb = ?call.verb, path, "call");
-        self.calls().ask(&call, Moment::Before)?;
+        self.calls().ask(&call, CallPhase::Before)?;
         Ok(call)
     }
 
@@ -122,24 +122,24 @@ impl Cluster {
     pub(super) async fn stream(
         &self,
         request: Request,
-    ) -> Result<impl Stream<Item = Result<WatchEvent<Value>, Fact>> + use<>, ClusterError> {
+    ) -> Result<impl Stream<Item = Result<WatchEvent<Value>, ClusterErrorKind>> + use<>, ClusterError> {
         let error = |fact| self.error(request.subject(), fact);
         let path = request.path();
         let call = self.number(&request, &path).map_err(error)?;
         let opened = self.client().request_events::<Value>(request.to_http().map_err(error)?).await;
-        self.calls().ask(&call, Moment::After).map_err(|stopped| error(stopped.into()))?;
+        self.calls().ask(&call, CallPhase::After).map_err(|stopped| error(stopped.into()))?;
         let refused = |failure| match failure {
             kube::Error::Api(status) => {
                 let body = serde_json::to_value(&*status).unwrap_or_default();
                 classify(&request, status.code, &body, 1)
             }
-            other => Fact::Unreachable(cause(other)),
+            other => ClusterErrorKind::Unreachable(cause(other)),
         };
         let stream = opened.map_err(|failure| error(refused(failure)))?;
         Ok(stream.map(|event| {
             event.map_err(|failure| match failure {
-                kube::Error::Api(status) if status.code == 410 => Fact::Moved(status.message.clone()),
-                other => Fact::Unreachable(cause(other)),
+                kube::Error::Api(status) if status.code == 410 => ClusterErrorKind::Moved(status.message.clone()),
+                other => ClusterErrorKind::Unreachable(cause(other)),
             })
         }))
     }
@@ -151,8 +151,8 @@ impl Cluster {
         pause.mul_f64(0.5 + random / 2.0)
     }
 
-    pub(super) fn error(&self, subject: impl Into<String>, fact: Fact) -> ClusterError {
-        ClusterError { cluster: self.name().to_owned(), subject: subject.into(), fact }
+    pub(super) fn error(&self, subject: impl Into<String>, kind: ClusterErrorKind) -> ClusterError {
+        ClusterError { cluster: self.name().to_owned(), subject: subject.into(), kind }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{Cluster, ClusterError};
 
 /// Where clusters are found.
 #[derive(Debug, Clone, Default)]
-pub struct Target {
+pub struct ClusterTarget {
     /// The kubeconfig file; the usual one where none is named.
     pub kubeconfig: Option<PathBuf>,
     /// A context that stands for every environment's own.
@@ -23,14 +23,14 @@ pub struct Target {
 
 /// Connections, made when they are first needed and kept.
 pub struct Clusters {
-    target: Target,
+    target: ClusterTarget,
     calls: Calls,
     connected: BTreeMap<String, Cluster>,
 }
 
 impl Clusters {
     /// Clusters to be found at `target`, whose calls are counted together.
-    pub fn new(target: Target, calls: Calls) -> Self {
+    pub fn new(target: ClusterTarget, calls: Calls) -> Self {
         Self { target, calls, connected: BTreeMap::new() }
     }
 
@@ -45,16 +45,16 @@ impl Clusters {
     }
 
     /// The cluster of an environment, connected and watched.
-    pub async fn of(&mut self, cluster: &environment::Cluster) -> Result<Cluster, ClusterError> {
+    pub async fn of(&mut self, cluster: &environment::ClusterRef) -> Result<Cluster, ClusterError> {
         let cluster = self.connect(cluster).await?;
         cluster.watch();
         Ok(cluster)
     }
 
     /// The cluster of an environment, connected.
-    pub async fn connect(&mut self, cluster: &environment::Cluster) -> Result<Cluster, ClusterError> {
+    pub async fn connect(&mut self, cluster: &environment::ClusterRef) -> Result<Cluster, ClusterError> {
         let wanted = match &self.target.context {
-            Some(context) => environment::Cluster::Context(context.clone()),
+            Some(context) => environment::ClusterRef::Context(context.clone()),
             None => cluster.clone(),
         };
         let name = self.name(&wanted);
@@ -74,8 +74,8 @@ impl Clusters {
 
     /// What a context means: its cluster and its user, told where its name is not the cluster's. Contexts that agree in
     /// both share one connection.
-    fn name(&self, cluster: &environment::Cluster) -> String {
-        let environment::Cluster::Context(name) = cluster else { return "in-cluster".into() };
+    fn name(&self, cluster: &environment::ClusterRef) -> String {
+        let environment::ClusterRef::Context(name) = cluster else { return "in-cluster".into() };
         let file = match &self.target.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
             None => Kubeconfig::read(),

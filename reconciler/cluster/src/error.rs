@@ -10,19 +10,19 @@ use super::request::Request;
 
 /// A call that did not do what it should. The text names the cluster and the object first.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{cluster}: {subject}: {fact}")]
+#[error("{cluster}: {subject}: {kind}")]
 pub struct ClusterError {
     /// The cluster's name.
     pub cluster: String,
     /// The object, or the part of the API, that the call was about.
     pub subject: String,
     /// What happened.
-    pub fact: Fact,
+    pub kind: ClusterErrorKind,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fact {
+pub enum ClusterErrorKind {
     /// The connection details are absent or unusable.
     #[error("there is no usable connection: {0}")]
     NotConfigured(String),
@@ -122,133 +122,146 @@ fn owned(fields: &[(String, String)]) -> String {
 impl ClusterError {
     /// The next step.
     pub fn help(&self) -> String {
-        match &self.fact {
-            Fact::NotConfigured(_) => "check --kubeconfig, and `cluster.context` in the environment".into(),
-            Fact::Unreachable(_) => {
+        match &self.kind {
+            ClusterErrorKind::NotConfigured(_) => "check --kubeconfig, and `cluster.context` in the environment".into(),
+            ClusterErrorKind::Unreachable(_) => {
                 format!("check that the cluster {} runs and can be reached; Dayfly tries again", self.cluster)
             }
-            Fact::Unauthorized(_) => "renew the credentials of the context".into(),
-            Fact::Forbidden { verb, resource } => {
+            ClusterErrorKind::Unauthorized(_) => "renew the credentials of the context".into(),
+            ClusterErrorKind::Forbidden { verb, resource } => {
                 format!("give Dayfly's account the verb {verb} on {resource} (RBAC; the chart's ClusterRole has it)")
             }
-            Fact::Quota(_) => "ask for less, remove what is not needed, or raise the tier's quota".into(),
-            Fact::QuotaUncounted => "nothing to do: Dayfly tries again in a moment".into(),
-            Fact::Refused(_) => "change what the message names, or ask the owner of that rule".into(),
-            Fact::Webhook(_) => "ask the owner of the webhook; Dayfly tries again".into(),
-            Fact::NamespaceTerminating => "nothing to do: Dayfly goes on as soon as it is gone".into(),
-            Fact::NamespaceMissing => "the tier's environment must render the namespace".into(),
-            Fact::KindMissing(_) => "install what brings that kind (a CRD, a newer cluster), or leave it out".into(),
-            Fact::NotFound | Fact::Moved(_) | Fact::Stopped(_) => "nothing to do: the next pass plans anew".into(),
-            Fact::Foreign(_) => {
+            ClusterErrorKind::Quota(_) => "ask for less, remove what is not needed, or raise the tier's quota".into(),
+            ClusterErrorKind::QuotaUncounted => "nothing to do: Dayfly tries again in a moment".into(),
+            ClusterErrorKind::Refused(_) => "change what the message names, or ask the owner of that rule".into(),
+            ClusterErrorKind::Webhook(_) => "ask the owner of the webhook; Dayfly tries again".into(),
+            ClusterErrorKind::NamespaceTerminating => "nothing to do: Dayfly goes on as soon as it is gone".into(),
+            ClusterErrorKind::NamespaceMissing => "the tier's environment must render the namespace".into(),
+            ClusterErrorKind::KindMissing(_) => {
+                "install what brings that kind (a CRD, a newer cluster), or leave it out".into()
+            }
+            ClusterErrorKind::NotFound | ClusterErrorKind::Moved(_) | ClusterErrorKind::Stopped(_) => {
+                "nothing to do: the next pass plans anew".into()
+            }
+            ClusterErrorKind::Foreign(_) => {
                 "delete it if nobody needs it, or give yours another name; Dayfly never takes over what others made"
                     .into()
             }
-            Fact::Owned(_) => "leave those fields out in git, or let the others give them up".into(),
-            Fact::Immutable(_) => "undo the change, give the object another name, or annotate it `dayfly.dev/replace: \
+            ClusterErrorKind::Owned(_) => "leave those fields out in git, or let the others give them up".into(),
+            ClusterErrorKind::Immutable(_) => {
+                "undo the change, give the object another name, or annotate it `dayfly.dev/replace: \
                                    enabled` to let Dayfly delete and create it"
-                .into(),
-            Fact::Invalid(_) => "correct the template or the environment that renders it".into(),
-            Fact::Busy { .. } | Fact::Server { .. } => {
+                    .into()
+            }
+            ClusterErrorKind::Invalid(_) => "correct the template or the environment that renders it".into(),
+            ClusterErrorKind::Busy { .. } | ClusterErrorKind::Server { .. } => {
                 "nothing to do: Dayfly tries again; if it stays, look at the API server".into()
             }
-            Fact::StorageRefuses(_) => {
+            ClusterErrorKind::StorageRefuses(_) => {
                 "the API server's disk is full or cannot be written: free some space there; Dayfly tries again".into()
             }
-            Fact::TimedOut { .. } => "look at the object's events; Dayfly goes on as soon as it changes".into(),
-            Fact::Inventory(error) => error.help(),
+            ClusterErrorKind::TimedOut { .. } => {
+                "look at the object's events; Dayfly goes on as soon as it changes".into()
+            }
+            ClusterErrorKind::Inventory(error) => error.help(),
         }
     }
 
     /// A stable word for conditions and metrics.
     pub fn reason(&self) -> &'static str {
-        match &self.fact {
-            Fact::NotConfigured(_) => "NotConfigured",
-            Fact::Unreachable(_) => "Unreachable",
-            Fact::Unauthorized(_) => "Unauthorized",
-            Fact::Forbidden { .. } => "Forbidden",
-            Fact::Quota(_) => "QuotaExceeded",
-            Fact::QuotaUncounted => "QuotaUncounted",
-            Fact::Refused(_) => "Refused",
-            Fact::Webhook(_) => "WebhookFailed",
-            Fact::NamespaceTerminating => "NamespaceTerminating",
-            Fact::NamespaceMissing => "NamespaceMissing",
-            Fact::KindMissing(_) => "KindMissing",
-            Fact::NotFound => "NotFound",
-            Fact::Foreign(_) => "ForeignObject",
-            Fact::Owned(_) => "FieldConflict",
-            Fact::Moved(_) => "Moved",
-            Fact::Immutable(_) => "Immutable",
-            Fact::Invalid(_) => "Invalid",
-            Fact::Busy { .. } => "Busy",
-            Fact::StorageRefuses(_) => "StorageRefuses",
-            Fact::Server { .. } => "ServerError",
-            Fact::TimedOut { .. } => "TimedOut",
-            Fact::Inventory(_) => "InventoryUnreadable",
-            Fact::Stopped(_) => "Stopped",
+        match &self.kind {
+            ClusterErrorKind::NotConfigured(_) => "NotConfigured",
+            ClusterErrorKind::Unreachable(_) => "Unreachable",
+            ClusterErrorKind::Unauthorized(_) => "Unauthorized",
+            ClusterErrorKind::Forbidden { .. } => "Forbidden",
+            ClusterErrorKind::Quota(_) => "QuotaExceeded",
+            ClusterErrorKind::QuotaUncounted => "QuotaUncounted",
+            ClusterErrorKind::Refused(_) => "Refused",
+            ClusterErrorKind::Webhook(_) => "WebhookFailed",
+            ClusterErrorKind::NamespaceTerminating => "NamespaceTerminating",
+            ClusterErrorKind::NamespaceMissing => "NamespaceMissing",
+            ClusterErrorKind::KindMissing(_) => "KindMissing",
+            ClusterErrorKind::NotFound => "NotFound",
+            ClusterErrorKind::Foreign(_) => "ForeignObject",
+            ClusterErrorKind::Owned(_) => "FieldConflict",
+            ClusterErrorKind::Moved(_) => "Moved",
+            ClusterErrorKind::Immutable(_) => "Immutable",
+            ClusterErrorKind::Invalid(_) => "Invalid",
+            ClusterErrorKind::Busy { .. } => "Busy",
+            ClusterErrorKind::StorageRefuses(_) => "StorageRefuses",
+            ClusterErrorKind::Server { .. } => "ServerError",
+            ClusterErrorKind::TimedOut { .. } => "TimedOut",
+            ClusterErrorKind::Inventory(_) => "InventoryUnreadable",
+            ClusterErrorKind::Stopped(_) => "Stopped",
         }
     }
 
     /// Whether trying again later may help without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         matches!(
-            self.fact,
-            Fact::Unreachable(_)
-                | Fact::Webhook(_)
-                | Fact::NamespaceTerminating
-                | Fact::QuotaUncounted
-                | Fact::NotFound
-                | Fact::Moved(_)
-                | Fact::Busy { .. }
-                | Fact::StorageRefuses(_)
-                | Fact::Server { .. }
-                | Fact::TimedOut { .. }
-                | Fact::Stopped(_)
+            self.kind,
+            ClusterErrorKind::Unreachable(_)
+                | ClusterErrorKind::Webhook(_)
+                | ClusterErrorKind::NamespaceTerminating
+                | ClusterErrorKind::QuotaUncounted
+                | ClusterErrorKind::NotFound
+                | ClusterErrorKind::Moved(_)
+                | ClusterErrorKind::Busy { .. }
+                | ClusterErrorKind::StorageRefuses(_)
+                | ClusterErrorKind::Server { .. }
+                | ClusterErrorKind::TimedOut { .. }
+                | ClusterErrorKind::Stopped(_)
         )
     }
 }
 
 /// What a refusal of the API server means. `body` is its `Status` object.
-pub(super) fn classify(request: &Request, status: u16, body: &Value, attempts: u32) -> Fact {
+pub(super) fn classify(request: &Request, status: u16, body: &Value, attempts: u32) -> ClusterErrorKind {
     let message = body["message"].as_str().unwrap_or("no message").to_owned();
     let reason = body["reason"].as_str().unwrap_or_default();
     let causes = || body.pointer("/details/causes").and_then(Value::as_array).into_iter().flatten();
     let caused_by = |word: &str| causes().any(|cause| cause["reason"] == word);
     match status {
-        401 => Fact::Unauthorized(message),
+        401 => ClusterErrorKind::Unauthorized(message),
         403 if caused_by("NamespaceTerminating") || message.contains("because it is being terminated") => {
-            Fact::NamespaceTerminating
+            ClusterErrorKind::NamespaceTerminating
         }
-        403 if message.contains("status unknown for quota") => Fact::QuotaUncounted,
-        403 if message.contains("exceeded quota") || message.contains("failed quota") => Fact::Quota(message),
+        403 if message.contains("status unknown for quota") => ClusterErrorKind::QuotaUncounted,
+        403 if message.contains("exceeded quota") || message.contains("failed quota") => {
+            ClusterErrorKind::Quota(message)
+        }
         403 if message.contains(" cannot ") => {
-            Fact::Forbidden { verb: request.rbac_verb(), resource: request.resource() }
+            ClusterErrorKind::Forbidden { verb: request.rbac_verb(), resource: request.resource() }
         }
-        403 => Fact::Refused(message),
-        404 if !request.is_namespace() && names_namespace(body, &message) => Fact::NamespaceMissing,
+        403 => ClusterErrorKind::Refused(message),
+        404 if !request.is_namespace() && names_namespace(body, &message) => ClusterErrorKind::NamespaceMissing,
         404 if message.contains("could not find the requested resource") || body["kind"] != "Status" => {
-            Fact::KindMissing(request.resource())
+            ClusterErrorKind::KindMissing(request.resource())
         }
-        404 => Fact::NotFound,
-        409 if caused_by("FieldManagerConflict") => Fact::Owned(causes().filter_map(field_owner).collect()),
-        409 => Fact::Moved(message),
+        404 => ClusterErrorKind::NotFound,
+        409 if caused_by("FieldManagerConflict") => ClusterErrorKind::Owned(causes().filter_map(field_owner).collect()),
+        409 => ClusterErrorKind::Moved(message),
         // A ValidatingAdmissionPolicy.
-        422 if message.contains("denied request") => Fact::Refused(message),
+        422 if message.contains("denied request") => ClusterErrorKind::Refused(message),
         422 if message.contains("immutable")
             || message.contains("updates to statefulset spec for fields other than") =>
         {
-            Fact::Immutable(message)
+            ClusterErrorKind::Immutable(message)
         }
-        400 if message.contains("denied the request") => Fact::Refused(message),
-        400 | 413 | 415 | 422 => Fact::Invalid(message),
+        400 if message.contains("denied the request") => ClusterErrorKind::Refused(message),
+        400 | 413 | 415 | 422 => ClusterErrorKind::Invalid(message),
         // How an API server answers an apply with a field that no schema has.
-        500 if message.contains("failed to create typed patch object") => Fact::Invalid(message),
-        _ if message.contains("webhook") => Fact::Webhook(message),
+        500 if message.contains("failed to create typed patch object") => ClusterErrorKind::Invalid(message),
+        _ if message.contains("webhook") => ClusterErrorKind::Webhook(message),
         // The embedded store; etcd.
         500 if message.contains("the store refuses writes") || message.contains("database space exceeded") => {
-            Fact::StorageRefuses(message)
+            ClusterErrorKind::StorageRefuses(message)
         }
-        429 | 503 | 504 => Fact::Busy { status, attempts },
-        _ => Fact::Server { status, message: if reason.is_empty() { message } else { format!("{reason}: {message}") } },
+        429 | 503 | 504 => ClusterErrorKind::Busy { status, attempts },
+        _ => ClusterErrorKind::Server {
+            status,
+            message: if reason.is_empty() { message } else { format!("{reason}: {message}") },
+        },
     }
 }
 
@@ -268,7 +281,7 @@ mod tests {
     use dayfly_model::kinds;
     use serde_json::json;
 
-    fn fact(status: u16, message: &str, details: Value) -> Fact {
+    fn fact(status: u16, message: &str, details: Value) -> ClusterErrorKind {
         let request = Request::apply(kinds::find("apps", "Deployment").unwrap(), Some("survey"), "web", &json!({}));
         let body = json!({"kind": "Status", "message": message, "details": details});
         classify(&request, status, &body, 1)
@@ -281,7 +294,7 @@ mod tests {
         let error = ClusterError {
             cluster: "pilot".into(),
             subject: "apps/Deployment/survey/web".into(),
-            fact: fact(409, "Apply failed with 1 conflict", json!({"causes": [cause]})),
+            kind: fact(409, "Apply failed with 1 conflict", json!({"causes": [cause]})),
         };
         assert_eq!(
             error.to_string(),
@@ -292,7 +305,7 @@ mod tests {
     #[test]
     fn a_missing_right_says_which() {
         let text = "deployments.apps \"web\" is forbidden: User \"x\" cannot patch resource \"deployments\"";
-        let expected = Fact::Forbidden { verb: "patch", resource: "deployments.apps".into() };
+        let expected = ClusterErrorKind::Forbidden { verb: "patch", resource: "deployments.apps".into() };
         assert_eq!(fact(403, text, json!({})), expected);
     }
 
@@ -336,7 +349,7 @@ mod tests {
             (500, "something", "ServerError"),
         ] {
             let error =
-                ClusterError { cluster: "c".into(), subject: "o".into(), fact: fact(status, message, json!({})) };
+                ClusterError { cluster: "c".into(), subject: "o".into(), kind: fact(status, message, json!({})) };
             assert_eq!(error.reason(), reason, "{message}");
             assert!(!error.help().is_empty());
         }

@@ -7,7 +7,7 @@ use dayfly_plan::inventory::{Inventory, InventoryError, SELECTOR};
 use serde_json::{Value, json};
 
 use super::request::Request;
-use super::{Cluster, ClusterError, Fact};
+use super::{Cluster, ClusterError, ClusterErrorKind};
 
 impl Cluster {
     /// All inventories of the cluster, and those that cannot be read; the latter are not empty ones.
@@ -31,7 +31,7 @@ impl Cluster {
             Ok(answer) => {
                 Inventory::from_config_map(&answer.body).map_err(|error| self.error(scope.to_string(), error.into()))
             }
-            Err(error) if matches!(error.fact, Fact::NotFound | Fact::NamespaceMissing) => {
+            Err(error) if matches!(error.kind, ClusterErrorKind::NotFound | ClusterErrorKind::NamespaceMissing) => {
                 Ok(Inventory::new(scope.clone()))
             }
             Err(error) => Err(error),
@@ -49,10 +49,10 @@ impl Cluster {
         } else {
             self.create_inventory(kind, inventory.to_config_map()).await
         };
-        let body = answer.map_err(|error| match error.fact {
-            Fact::Moved(_) | Fact::NotFound => {
+        let body = answer.map_err(|error| match error.kind {
+            ClusterErrorKind::Moved(_) | ClusterErrorKind::NotFound => {
                 let why = "another Dayfly wrote the inventory, or it was changed by hand";
-                self.error(format!("ConfigMap/{SYSTEM_NAMESPACE}/{name}"), Fact::Moved(why.into()))
+                self.error(format!("ConfigMap/{SYSTEM_NAMESPACE}/{name}"), ClusterErrorKind::Moved(why.into()))
             }
             _ => error,
         })?;
@@ -62,7 +62,7 @@ impl Cluster {
 
     async fn create_inventory(&self, kind: &'static Kind, object: Value) -> Result<super::call::Answer, ClusterError> {
         match self.call(Request::create(kind, Some(SYSTEM_NAMESPACE), object.clone())).await {
-            Err(error) if matches!(error.fact, Fact::NamespaceMissing | Fact::NotFound) => {
+            Err(error) if matches!(error.kind, ClusterErrorKind::NamespaceMissing | ClusterErrorKind::NotFound) => {
                 self.create_namespace().await?;
                 self.call(Request::create(kind, Some(SYSTEM_NAMESPACE), object)).await
             }
@@ -74,7 +74,7 @@ impl Cluster {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}});
         match self.call(Request::create(self.kind("Namespace")?, None, object)).await {
             // Somebody else was faster.
-            Err(error) if !matches!(error.fact, Fact::Moved(_)) => Err(error),
+            Err(error) if !matches!(error.kind, ClusterErrorKind::Moved(_)) => Err(error),
             _ => Ok(()),
         }
     }
@@ -86,7 +86,7 @@ impl Cluster {
             json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"resourceVersion": version}});
         let name = inventory.scope().to_string();
         match self.call(Request::delete(self.kind("ConfigMap")?, Some(SYSTEM_NAMESPACE), &name, options)).await {
-            Err(error) if !matches!(error.fact, Fact::NotFound) => Err(error),
+            Err(error) if !matches!(error.kind, ClusterErrorKind::NotFound) => Err(error),
             _ => {
                 inventory.stored_as(None);
                 Ok(())
@@ -96,6 +96,6 @@ impl Cluster {
 
     /// A kind of the core group that the table always has.
     pub(super) fn kind(&self, name: &str) -> Result<&'static Kind, ClusterError> {
-        kinds::find("", name).ok_or_else(|| self.error(name, Fact::KindMissing(name.to_owned())))
+        kinds::find("", name).ok_or_else(|| self.error(name, ClusterErrorKind::KindMissing(name.to_owned())))
     }
 }

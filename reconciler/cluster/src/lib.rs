@@ -25,9 +25,9 @@ use kube::config::Config;
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
-pub use apply::{ChangeSet, Done, Failure, Limits};
-pub use error::{ClusterError, Fact};
-pub use preview::Preview;
+pub use apply::{ChangeSet, Done, Failure, WaitLimits};
+pub use error::{ClusterError, ClusterErrorKind};
+pub use preview::DryRun;
 
 use dayfly_calls::Calls;
 use limit::Limiter;
@@ -68,18 +68,18 @@ impl Cluster {
     /// Prepares to talk to the cluster of an environment, by a name for people. Nothing is called yet.
     pub async fn connect(
         name: String,
-        target: &environment::Cluster,
+        target: &environment::ClusterRef,
         kubeconfig: Option<&Path>,
         calls: Calls,
     ) -> Result<Self, ClusterError> {
         let unusable = |why: String| ClusterError {
             cluster: name.clone(),
             subject: "connection".into(),
-            fact: Fact::NotConfigured(why),
+            kind: ClusterErrorKind::NotConfigured(why),
         };
         let mut config = match target {
-            environment::Cluster::InCluster => Config::incluster().map_err(|error| unusable(error.to_string()))?,
-            environment::Cluster::Context(context) => {
+            environment::ClusterRef::InCluster => Config::incluster().map_err(|error| unusable(error.to_string()))?,
+            environment::ClusterRef::Context(context) => {
                 kubeconfig::config(context, kubeconfig).await.map_err(unusable)?
             }
         };
@@ -112,7 +112,9 @@ impl Cluster {
                     let uid = answer.body.pointer("/metadata/uid").and_then(serde_json::Value::as_str);
                     Ok(uid.unwrap_or(self.name()).to_owned())
                 }
-                Err(error) if matches!(error.fact, Fact::NotFound | Fact::NamespaceMissing) => Ok(self.name().into()),
+                Err(error) if matches!(error.kind, ClusterErrorKind::NotFound | ClusterErrorKind::NamespaceMissing) => {
+                    Ok(self.name().into())
+                }
                 Err(error) => Err(error),
             }
         };

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use super::request::Request;
-use super::{Cluster, ClusterError, Fact};
+use super::{Cluster, ClusterError, ClusterErrorKind};
 
 const PAGE: u32 = 500;
 /// How long the server keeps a watch open, and how long we wait on top of that before we take it for dead.
@@ -290,7 +290,7 @@ impl Cluster {
             .with("resourceVersion", version.as_str());
         let mut events = match self.stream(request).await {
             Ok(events) => pin!(events),
-            Err(error) if matches!(error.fact, Fact::Moved(_)) || is_gone(&error.fact) => return Ok(None),
+            Err(error) if matches!(error.kind, ClusterErrorKind::Moved(_)) || is_gone(&error.kind) => return Ok(None),
             Err(error) => return Err(error),
         };
         let patience = Duration::from_secs(WATCH_SECONDS) + WATCH_SLACK;
@@ -300,7 +300,7 @@ impl Cluster {
                     Some(seen) => version = seen,
                     None => return Ok(None),
                 },
-                Err(Fact::Moved(_)) => return Ok(None),
+                Err(ClusterErrorKind::Moved(_)) => return Ok(None),
                 Err(fact) => {
                     tracing::debug!(cluster = self.name(), kind = kind.kind, %fact, "a watch broke off");
                     tokio::time::sleep(self.backoff(1)).await;
@@ -354,7 +354,7 @@ impl Cluster {
             }
             let body = match self.call(page).await {
                 Ok(answer) => answer.body,
-                Err(error) if is_gone(&error.fact) && !next.is_empty() => {
+                Err(error) if is_gone(&error.kind) && !next.is_empty() => {
                     next.clear();
                     continue;
                 }
@@ -370,8 +370,8 @@ impl Cluster {
     }
 }
 
-fn is_gone(fact: &Fact) -> bool {
-    matches!(fact, Fact::Server { status: 410, .. })
+fn is_gone(fact: &ClusterErrorKind) -> bool {
+    matches!(fact, ClusterErrorKind::Server { status: 410, .. })
 }
 
 #[cfg(test)]

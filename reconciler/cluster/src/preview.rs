@@ -3,23 +3,23 @@
 use dayfly_model::kinds::{KINDS, Kind, Wave};
 use dayfly_model::object::ObjectKey;
 use dayfly_plan::diff::unified;
-use dayfly_plan::plan::{Action, Change, Plan, Reason};
+use dayfly_plan::plan::{ChangeAction, ChangeReason, ObjectChange, Plan};
 use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::apply::{AT_ONCE, Only};
 use super::request::Request;
-use super::{Cluster, ClusterError, Fact};
+use super::{Cluster, ClusterError, ClusterErrorKind};
 
 /// One change as people see it before it happens.
 #[derive(Debug, Clone)]
-pub struct Preview {
+pub struct DryRun {
     /// What would happen.
-    pub action: Action,
+    pub action: ChangeAction,
     /// To what.
     pub key: ObjectKey,
     /// Why.
-    pub reason: Reason,
+    pub reason: ChangeReason,
     /// A unified diff of YAML, secrets masked; empty if nothing that matters changes.
     pub diff: String,
 }
@@ -35,7 +35,7 @@ static ALSO_TABLE: &[Kind] = &ALSO;
 
 impl Cluster {
     /// What every change of a plan would do, in its order, by dry runs on the API server; and what could not be tried.
-    pub async fn preview(&self, plan: &Plan) -> (Vec<Preview>, Vec<ClusterError>) {
+    pub async fn preview(&self, plan: &Plan) -> (Vec<DryRun>, Vec<ClusterError>) {
         let tries = plan.changes().map(|change| self.preview_change(plan, change));
         let results: Vec<_> = futures::stream::iter(tries).buffered(AT_ONCE).collect().await;
         let (mut previews, mut errors) = (vec![], vec![]);
@@ -48,29 +48,31 @@ impl Cluster {
         (previews, errors)
     }
 
-    async fn preview_change(&self, plan: &Plan, change: &Change) -> Result<Preview, ClusterError> {
+    async fn preview_change(&self, plan: &Plan, change: &ObjectChange) -> Result<DryRun, ClusterError> {
         let key = change.key();
         let before = match change.action() {
-            Action::Create => None,
+            ChangeAction::Create => None,
             _ => self.find(key).await?.map(|(_, object)| object),
         };
         let after = match (change.desired(), change.action(), change.uid()) {
             (None, _, _) => None,
-            (Some(object), Action::Update, Some(uid)) => {
+            (Some(object), ChangeAction::Update, Some(uid)) => {
                 let request = self.apply_request(plan.scope(), object, Only::Uid(uid), plan.force())?;
                 Some(self.call(request.with("dryRun", "All")).await?.body)
             }
-            (Some(object), Action::Create, _) => {
+            (Some(object), ChangeAction::Create, _) => {
                 let request = self.apply_request(plan.scope(), object, Only::Absent, false)?;
                 match self.call(request.with("dryRun", "All")).await {
                     Ok(answer) => Some(answer.body),
                     // Its namespace comes with the same plan, so the server cannot try it yet.
-                    Err(error) if matches!(error.fact, Fact::NamespaceMissing | Fact::NotFound) => {
+                    Err(error)
+                        if matches!(error.kind, ClusterErrorKind::NamespaceMissing | ClusterErrorKind::NotFound) =>
+                    {
                         Some((**object.value()).clone())
                     }
-                    Err(error) if matches!(error.fact, Fact::Moved(_) | Fact::Owned(_)) => {
+                    Err(error) if matches!(error.kind, ClusterErrorKind::Moved(_) | ClusterErrorKind::Owned(_)) => {
                         let owners = self.find(key).await?.map(|(live, _)| live.owners()).unwrap_or_default();
-                        return Err(self.error(key.to_string(), Fact::Foreign(owners)));
+                        return Err(self.error(key.to_string(), ClusterErrorKind::Foreign(owners)));
                     }
                     Err(error) => return Err(error),
                 }
@@ -79,7 +81,7 @@ impl Cluster {
             (Some(object), _, _) => Some((**object.value()).clone()),
         };
         let diff = unified(key, before.as_ref(), after.as_ref());
-        Ok(Preview { action: change.action(), key: key.clone(), reason: change.reason(), diff })
+        Ok(DryRun { action: change.action(), key: key.clone(), reason: change.reason(), diff })
     }
 
     /// What lives in a namespace: everything of the kinds that apps have, volumes and secrets included, but not what
@@ -90,7 +92,9 @@ impl Cluster {
             let request = Request::list(kind, Some(namespace)).metadata_only();
             let listed = self.pages(request, |object| found.extend(content(kind, namespace, object))).await;
             match listed {
-                Err(error) if !matches!(error.fact, Fact::KindMissing(_) | Fact::NotFound) => return Err(error),
+                Err(error) if !matches!(error.kind, ClusterErrorKind::KindMissing(_) | ClusterErrorKind::NotFound) => {
+                    return Err(error);
+                }
                 _ => {}
             }
         }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use dayfly_model::object::ObjectKey;
 use dayfly_plan::health::Health;
 use dayfly_plan::observed::Live;
-use dayfly_plan::plan::{Change, Held, Note};
+use dayfly_plan::plan::{ObjectChange, SkipReason, Skipped};
 use futures::StreamExt as _;
 use serde_json::json;
 
 use super::apply::{AT_ONCE, Failure, Pass};
 use super::request::Request;
-use super::{Cluster, ClusterError, Fact};
+use super::{Cluster, ClusterError, ClusterErrorKind};
 
 impl Cluster {
     /// Asks for the deletion of the object with this UID and no other. What is gone already is no error.
@@ -25,7 +25,12 @@ impl Cluster {
                 Ok(live) if live.deleting => self.store().answered(live),
                 _ => self.store().remove(key, uid),
             },
-            Err(error) if matches!(error.fact, Fact::NotFound | Fact::NamespaceMissing | Fact::Moved(_)) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ClusterErrorKind::NotFound | ClusterErrorKind::NamespaceMissing | ClusterErrorKind::Moved(_)
+                ) =>
+            {
                 self.store().remove(key, uid);
             }
             Err(error) => return Err(error),
@@ -40,7 +45,7 @@ impl Cluster {
             None => Ok(()),
             Some((_, health)) => {
                 let what = format!("it is not gone, {health}");
-                Err(self.error(key.to_string(), Fact::TimedOut { what, waited: patience }))
+                Err(self.error(key.to_string(), ClusterErrorKind::TimedOut { what, waited: patience }))
             }
         }
     }
@@ -60,7 +65,7 @@ impl Pass<'_> {
         self.gone(&with_namespace).await
     }
 
-    async fn delete_wave(&mut self, changes: &[&Change]) -> bool {
+    async fn delete_wave(&mut self, changes: &[&ObjectChange]) -> bool {
         let cluster = self.cluster;
         let calls = changes.iter().map(|change| async move {
             (*change, cluster.delete(change.key(), change.uid().unwrap_or_default()).await)
@@ -77,7 +82,7 @@ impl Pass<'_> {
     }
 
     /// Waits until these are gone, and drops the entries of those that are.
-    async fn gone(&mut self, changes: &[&Change]) -> bool {
+    async fn gone(&mut self, changes: &[&ObjectChange]) -> bool {
         let keys: Vec<_> =
             changes.iter().map(|change| (change.key().clone(), change.uid().unwrap_or_default().to_owned())).collect();
         let left = self.cluster.ended(&keys, self.limits.deletion).await;
@@ -104,7 +109,7 @@ impl Pass<'_> {
             match result {
                 Ok(Some((live, _))) if claims(&live) && live.labeled => cluster.store().answered(live),
                 Ok(Some((live, _))) if claims(&live) => {
-                    self.set.notes.push(Note { key: key.clone(), held: Held::Unlabeled });
+                    self.set.notes.push(Skipped { key: key.clone(), reason: SkipReason::Unlabeled });
                 }
                 Ok(_) => {
                     self.inventory.gone(key);

@@ -6,7 +6,7 @@ use dayfly_plan::observed::FIELD_MANAGER;
 use http::Method;
 use serde_json::Value;
 
-use super::error::Fact;
+use super::error::ClusterErrorKind;
 
 /// A request to the API of a kind.
 #[derive(Clone)]
@@ -142,7 +142,7 @@ impl Request {
         !dry && matches!(self.verb, Verb::Create | Verb::Update | Verb::Apply | Verb::Delete)
     }
 
-    pub(super) fn to_http(&self) -> Result<http::Request<Vec<u8>>, Fact> {
+    pub(super) fn to_http(&self) -> Result<http::Request<Vec<u8>>, ClusterErrorKind> {
         let (method, content) = match self.verb {
             // A commit goes to git, never here.
             Verb::Get | Verb::List | Verb::Watch | Verb::Commit => (Method::GET, "application/json"),
@@ -158,7 +158,7 @@ impl Request {
             .header(http::header::ACCEPT, self.accept)
             .header(http::header::CONTENT_TYPE, content)
             .body(body.into_bytes())
-            .map_err(|error| Fact::Invalid(error.to_string()))
+            .map_err(|error| ClusterErrorKind::Invalid(error.to_string()))
     }
 }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use dayfly_git as git;
 use dayfly_git::{Commit, Repository, Writer};
-use dayfly_model::snapshot::{Content, Entry, Snapshot};
+use dayfly_model::snapshot::{FileContent, FileEntry, Snapshot};
 use jiff::Timestamp;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use crate::error::{Error, Reason};
+use crate::error::{Error, ErrorReason};
 use crate::reconcile::{Pass, Reconciler};
 
 /// What makes the controller look again.
@@ -68,7 +68,7 @@ pub async fn run(
             }
             failed => {
                 // Who was only too late tries again soon; a lock that nobody takes away is waited for longer and longer.
-                let is_late = matches!(failed, Err(error) if error.reason() == Reason::Conflict);
+                let is_late = matches!(failed, Err(error) if error.reason() == ErrorReason::Conflict);
                 let this = if is_late { wait / 20 } else { wait };
                 wait = (wait * 2).min(LONGEST_WAIT);
                 this
@@ -229,18 +229,18 @@ impl Saved {
 }
 
 /// What a changed path becomes in the commit. What is there and cannot be read is not gone: nothing is saved then.
-fn edit(path: &str, entry: Option<&Entry>) -> Result<(String, Option<Vec<u8>>), Error> {
+fn edit(path: &str, entry: Option<&FileEntry>) -> Result<(String, Option<Vec<u8>>), Error> {
     let refused = |fact: &str, help: &str| Err(Error::refused(format!("{path}: {fact}; nothing is saved"), help));
     match entry.map(|entry| &entry.content) {
         None => Ok((path.to_owned(), None)),
-        Some(Content::Bytes(bytes)) => Ok((path.to_owned(), Some(bytes.to_vec()))),
-        Some(Content::Symlink) => {
+        Some(FileContent::Bytes(bytes)) => Ok((path.to_owned(), Some(bytes.to_vec()))),
+        Some(FileContent::Symlink) => {
             refused("is a symbolic link, and links are not followed", "put the files themselves there")
         }
-        Some(Content::Submodule) => {
+        Some(FileContent::Submodule) => {
             refused("is a git repository of its own, and such are not entered", "remove the .git in it")
         }
-        Some(Content::TooLarge(_)) => {
+        Some(FileContent::TooLarge(_)) => {
             refused("is larger than a platform's files may be (1 MiB)", "keep large data outside the repository")
         }
     }

@@ -39,7 +39,7 @@ pub enum Error {
 
 /// Why, in a word: decides the exit code, whether to retry, and the label in metrics and conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum ErrorReason {
     /// The user's files or the world.
     Refused,
     /// Somebody else was faster: try again on the new state.
@@ -66,11 +66,11 @@ impl Error {
     }
 
     /// Why, in a word.
-    pub fn reason(&self) -> Reason {
+    pub fn reason(&self) -> ErrorReason {
         match self {
-            Self::Git(git::Error::Moved { .. }) => Reason::Conflict,
-            Self::Git(git::Error::Ledger(_)) | Self::Refused { .. } => Reason::Refused,
-            Self::Git(_) | Self::File { .. } | Self::Usage { .. } => Reason::Failed,
+            Self::Git(git::Error::Moved { .. }) => ErrorReason::Conflict,
+            Self::Git(git::Error::Ledger(_)) | Self::Refused { .. } => ErrorReason::Refused,
+            Self::Git(_) | Self::File { .. } | Self::Usage { .. } => ErrorReason::Failed,
         }
     }
 
@@ -84,7 +84,7 @@ impl Error {
     }
 }
 
-impl Reason {
+impl ErrorReason {
     /// The exit code: 1 for a finding about the user's files or the world, 2 for Dayfly failing or being misused.
     pub fn exit_code(self) -> u8 {
         match self {

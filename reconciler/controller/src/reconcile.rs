@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::{self, Clusters};
-use dayfly_cluster::{Cluster, Limits};
+use dayfly_cluster::{Cluster, WaitLimits};
 use dayfly_git::Repository;
 use dayfly_judge::evaluate::Evaluated;
 use dayfly_judge::policy::Admitted;
@@ -29,12 +29,12 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Digest;
 use dayfly_model::names::{AppName, InstanceKey, TierName};
 use dayfly_model::platform::environment::{self, Drift};
-use dayfly_model::scope::{Place, Scope};
+use dayfly_model::scope::{Location, Scope};
 use dayfly_model::snapshot::Snapshot;
 use dayfly_plan::health::Health;
 use dayfly_plan::inventory::{Inventory, LastPass};
 use dayfly_plan::observed::Observed;
-use dayfly_plan::plan::{self, Held, Note, Plan};
+use dayfly_plan::plan::{self, Plan, SkipReason, Skipped};
 use dayfly_plan::status::Status;
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -44,7 +44,7 @@ use observe::{Look, is_nothing};
 use crate::error::Error;
 use crate::source::{Source, View};
 pub use pass::{Changed, Pass, Proposed, Retired};
-pub use preview::{Preview, PreviewedChange};
+pub use preview::{PlanPreview, PreviewedChange};
 use report::stay;
 use retire::Memory;
 use rewritten::Basis;
@@ -58,7 +58,7 @@ const PLANNED: usize = 512;
 #[derive(Clone, Copy)]
 struct Waits {
     /// For what it changed.
-    limits: Limits,
+    limits: WaitLimits,
     /// For the first look at a cluster.
     first_look: Duration,
     /// For one that began in an earlier pass.
@@ -67,13 +67,13 @@ struct Waits {
 
 /// A pass that somebody waits for.
 const PATIENT: Waits = Waits {
-    limits: Limits { health: Duration::from_secs(120), deletion: Duration::from_secs(60) },
+    limits: WaitLimits { health: Duration::from_secs(120), deletion: Duration::from_secs(60) },
     first_look: Duration::from_secs(60),
     later_look: Duration::from_secs(60),
 };
 /// A controller's pass: the watches tell it when to go on, and one slow app or cluster slows nobody.
 const IMPATIENT: Waits = Waits {
-    limits: Limits { health: Duration::from_secs(2), deletion: Duration::from_secs(2) },
+    limits: WaitLimits { health: Duration::from_secs(2), deletion: Duration::from_secs(2) },
     first_look: Duration::from_secs(10),
     later_look: Duration::ZERO,
 };
@@ -100,7 +100,7 @@ pub struct Reconciler {
     /// First looks that are under way, by connection.
     looks: BTreeMap<String, Look>,
     /// What became of looking back at the clusters where tiers were before.
-    left: BTreeMap<environment::Cluster, Left>,
+    left: BTreeMap<environment::ClusterRef, Left>,
     /// The tiers that an approved commit moved to another cluster.
     moved: BTreeSet<TierName>,
     /// The clusters where nothing really runs.
@@ -109,11 +109,11 @@ pub struct Reconciler {
     away: BTreeMap<TierName, Diagnostic>,
     /// Scopes whose inventory has to be read again, since somebody else wrote it or it cannot be read. Until it was, nothing
     /// of theirs is touched.
-    stale: BTreeSet<Place>,
+    stale: BTreeSet<Location>,
     /// What is past its end and suspended, so that it has no routes.
     resting: BTreeSet<InstanceKey>,
     /// What the last plan of each scope left alone.
-    notes: BTreeMap<Place, Vec<Note>>,
+    notes: BTreeMap<Location, Vec<Skipped>>,
     /// How each scope was when it was last looked at. What is absent has to be looked at again.
     health: BTreeMap<Scope, Option<Health>>,
     /// What the watches told of since the last pass.
@@ -170,12 +170,17 @@ impl Target {
 
 impl Reconciler {
     /// A reconciler of one repository.
-    pub fn new(repository: Repository, verifier: Verifier, target: clusters::Target) -> Self {
+    pub fn new(repository: Repository, verifier: Verifier, target: clusters::ClusterTarget) -> Self {
         Self::with_calls(repository, verifier, target, Calls::default())
     }
 
     /// The same, with its own count of calls.
-    pub fn with_calls(repository: Repository, verifier: Verifier, target: clusters::Target, calls: Calls) -> Self {
+    pub fn with_calls(
+        repository: Repository,
+        verifier: Verifier,
+        target: clusters::ClusterTarget,
+        calls: Calls,
+    ) -> Self {
         Self {
             source: Source::new(repository, verifier),
             clusters: Clusters::new(target, calls),
@@ -256,7 +261,7 @@ impl Reconciler {
             self.plan(&view, scopes, now, &mut pass);
         }
         let removals = self.removals(&view, now);
-        pass.diagnostics.extend(removals.stays.iter().map(stay));
+        pass.diagnostics.extend(removals.withheld.iter().map(stay));
         self.health.clear();
         self.report(&view, &removals, now, &mut pass);
         // What is about an app of the list is its message.
@@ -267,7 +272,7 @@ impl Reconciler {
     }
 
     /// What a pass would change if these files were the tip.
-    pub async fn preview(&mut self, files: Snapshot, now: Timestamp) -> Result<Preview, Error> {
+    pub async fn preview(&mut self, files: Snapshot, now: Timestamp) -> Result<PlanPreview, Error> {
         let view = self.source.preview(files, now)?;
         let mut pass = Pass::new(&view, now);
         pass.diagnostics.extend(view.findings());
@@ -278,8 +283,8 @@ impl Reconciler {
             self.plan(&view, &all, now, &mut pass).into_iter().map(|work| (work.cluster, work.plan)).collect();
         let removals = self.removals(&view, now);
         plans.extend(self.removal_work(&removals, &view).into_iter().map(|work| (work.cluster, work.plan)));
-        pass.diagnostics.extend(removals.stays.iter().map(stay));
-        Ok(Preview::of(plans, pass.diagnostics, self.away.keys().cloned().collect()).await)
+        pass.diagnostics.extend(removals.withheld.iter().map(stay));
+        Ok(PlanPreview::of(plans, pass.diagnostics, self.away.keys().cloned().collect()).await)
     }
 
     async fn pass_within(&mut self, now: Timestamp, waits: Waits) -> Result<Pass, Error> {
@@ -313,7 +318,7 @@ impl Reconciler {
         let work = self.removal_work(&removals, &view);
         self.carry_out(work, &view, waits.limits, &mut pass).await;
         self.remove_shared(&view, now, &removals, waits.limits, &mut pass).await;
-        pass.diagnostics.extend(removals.stays.iter().map(stay));
+        pass.diagnostics.extend(removals.withheld.iter().map(stay));
         self.forget_notes(&view);
         self.report(&view, &removals, now, &mut pass);
 
@@ -325,8 +330,8 @@ impl Reconciler {
     }
 
     /// Where a scope belongs; none where its cluster cannot be reached.
-    fn home(&self, scope: &Scope) -> Option<Place> {
-        Some(Place { cluster: self.tiers.get(scope.tier())?.id().to_owned(), scope: scope.clone() })
+    fn home(&self, scope: &Scope) -> Option<Location> {
+        Some(Location { cluster: self.tiers.get(scope.tier())?.id().to_owned(), scope: scope.clone() })
     }
 
     /// What a scope has where it belongs.
@@ -374,7 +379,7 @@ impl Reconciler {
                 continue;
             }
             let Some(cluster) = self.tiers.get(scope.tier()).cloned() else { continue };
-            let place = Place { cluster: cluster.id().to_owned(), scope: scope.clone() };
+            let place = Location { cluster: cluster.id().to_owned(), scope: scope.clone() };
             if self.stale.contains(&place) {
                 continue;
             }
@@ -382,15 +387,15 @@ impl Reconciler {
             let inventory = self.inventory(&scope).cloned().unwrap_or_else(|| Inventory::new(scope.clone()));
             let (plan, last) = (target.plan(&inventory, &cluster.observed()), target.last);
             // Another replica may have written it meanwhile.
-            if plan.notes().iter().any(|note| matches!(note.held, Held::Unrecorded(_))) {
+            if plan.notes().iter().any(|note| matches!(note.reason, SkipReason::Unrecorded(_))) {
                 self.stale.insert(place.clone());
             }
             match plan.notes() {
                 [] => drop(self.notes.remove(&place)),
                 notes => drop(self.notes.insert(place, notes.to_vec())),
             }
-            let has_problem = plan.notes().iter().any(Note::is_problem);
-            if plan.is_empty() && plan.behind() == 0 && !has_problem && *inventory.last() == last {
+            let has_problem = plan.notes().iter().any(Skipped::is_problem);
+            if plan.is_empty() && plan.blocked() == 0 && !has_problem && *inventory.last() == last {
                 self.settle(&scope, view);
             } else {
                 work.push(Work { cluster, plan, inventory, last });
@@ -464,7 +469,7 @@ impl Reconciler {
     }
 
     /// Carries out plans, many at once, and takes up what came of them.
-    async fn carry_out(&mut self, work: Vec<Work>, view: &View, limits: Limits, pass: &mut Pass) {
+    async fn carry_out(&mut self, work: Vec<Work>, view: &View, limits: WaitLimits, pass: &mut Pass) {
         let carried = stream::iter(work).map(|mut work| async move {
             let changes = work.cluster.apply(&work.plan, &mut work.inventory, work.last, limits).await;
             (work.cluster.id().to_owned(), work.inventory, changes)
@@ -473,7 +478,7 @@ impl Reconciler {
         while let Some((cluster, inventory, changes)) = carried.next().await {
             let scope = changes.scope.clone();
             self.health.remove(&scope);
-            let place = Place { cluster, scope: scope.clone() };
+            let place = Location { cluster, scope: scope.clone() };
             let inventories = self.inventories.entry(place.cluster.clone()).or_default();
             pass.take(&changes);
             if changes.failures.iter().any(|failure| failure.key.is_none()) {

@@ -42,7 +42,7 @@ pub struct Source {
 }
 
 /// Where each tier is.
-pub type Homes = BTreeMap<TierName, environment::Cluster>;
+pub type Homes = BTreeMap<TierName, environment::ClusterRef>;
 
 /// A commit that was read.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dayfly_calls::Calls;
-use dayfly_git::{AUTHOR, Change, Commit, Error, Repository, Tip, Writer};
+use dayfly_git::{AUTHOR, Commit, Error, FileChange, Repository, Tip, Writer};
 use dayfly_lifecycle::Proposal;
 use dayfly_model::digest::{ObjectId, Revision};
 use dayfly_model::platform::environment::Changes;
@@ -85,7 +85,7 @@ fn stands(
     let (folders, files): (Vec<_>, Vec<_>) = edits.iter().partition(|(path, _)| path.ends_with('/'));
     let wanted = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_deref().map(ObjectId::of_blob)));
     let mut wanted: BTreeMap<_, _> = wanted.collect();
-    let is_carried = |change: Change| match wanted.remove(change.path.as_str()) {
+    let is_carried = |change: FileChange| match wanted.remove(change.path.as_str()) {
         Some(after) => after == change.after,
         None => change.after.is_none() && folders.iter().any(|(folder, _)| change.path.starts_with(folder)),
     };

@@ -1,6 +1,6 @@
 //! Reading and appending to the ledger branch.
 
-use dayfly_lifecycle::ledger::{Approvals, Fact, Record, Signer, Verifier, approvals};
+use dayfly_lifecycle::ledger::{Approvals, LedgerFact, Record, Signer, Verifier, approvals};
 use dayfly_model::digest::Revision;
 use jiff::Timestamp;
 
@@ -26,7 +26,7 @@ pub fn append(
     signer: &Signer,
     revision: Revision,
     time: Timestamp,
-    fact: Fact,
+    fact: LedgerFact,
 ) -> Result<(), Error> {
     let writer = Writer::open(repository.path())?;
     // Whole seconds, as commits have them.

@@ -12,7 +12,7 @@ use dayfly_calls::Stopped;
 use dayfly_model::digest::Revision;
 use dayfly_model::help::{disk_help, shell};
 
-pub use read::{Change, Ledger, Repository};
+pub use read::{FileChange, Ledger, Repository};
 pub use seed::{MAIN, Seeded, seed};
 pub use worktree::working_tree;
 pub use write::{Commit, Writer};

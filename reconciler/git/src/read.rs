@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dayfly_lifecycle::history::{AppChange, AppFacts, CommitFacts};
 use dayfly_model::digest::{ObjectId, Revision};
 use dayfly_model::names::AppName;
-use dayfly_model::snapshot::{Content, Entry, MAX_FILE, Snapshot};
+use dayfly_model::snapshot::{FileContent, FileEntry, MAX_FILE, Snapshot};
 use gix::bstr::ByteSlice;
 use gix::diff::tree::{Recorder, recorder};
 use gix::objs::tree::{EntryKind, EntryMode};
@@ -24,7 +24,7 @@ pub struct Repository {
 }
 
 /// One changed path between two commits.
-pub struct Change {
+pub struct FileChange {
     /// The path, from the repository's root.
     pub path: String,
     /// What stood there.
@@ -104,7 +104,7 @@ impl Repository {
     }
 
     /// Of the platform's files at a commit, those of one folder (`apps/survey/`, with the slash).
-    pub fn folder(&self, at: Revision, folder: &str) -> Result<Vec<(String, Entry)>, Error> {
+    pub fn folder(&self, at: Revision, folder: &str) -> Result<Vec<(String, FileEntry)>, Error> {
         let tree = self.gix.find_tree(self.tree_of(at)?).map_err(|e| self.broken(e))?;
         match tree.lookup_entry_by_path(folder.trim_end_matches('/')).map_err(|e| self.broken(e))? {
             Some(entry) if entry.mode().is_tree() => self.files(entry.object_id(), folder),
@@ -120,7 +120,7 @@ impl Repository {
     }
 
     /// All files of a tree that stands at a folder.
-    fn files(&self, tree: gix::ObjectId, folder: &str) -> Result<Vec<(String, Entry)>, Error> {
+    fn files(&self, tree: gix::ObjectId, folder: &str) -> Result<Vec<(String, FileEntry)>, Error> {
         let found = self.diff_trees(self.gix.empty_tree().id, tree, folder)?;
         let files = found.into_iter().filter_map(|file| Some((file.after?, file)));
         files.map(|(id, file)| Ok((file.path, self.entry(id, file.mode)?))).collect()
@@ -150,11 +150,11 @@ impl Repository {
     }
 
     /// What a commit changed against its first parent, within the platform's folders.
-    pub fn changes(&self, at: Revision) -> Result<Vec<Change>, Error> {
+    pub fn changes(&self, at: Revision) -> Result<Vec<FileChange>, Error> {
         self.changes_against(at, self.first_parent(at)?)
     }
 
-    fn changes_against(&self, at: Revision, parent: Option<Revision>) -> Result<Vec<Change>, Error> {
+    fn changes_against(&self, at: Revision, parent: Option<Revision>) -> Result<Vec<FileChange>, Error> {
         let before = parent.map_or(Ok(self.gix.empty_tree().id), |parent| self.tree_of(parent))?;
         self.diff_trees(before, self.tree_of(at)?, "")
     }
@@ -219,7 +219,7 @@ impl Repository {
         self.app_changes(changes)
     }
 
-    fn app_changes(&self, changes: Vec<Change>) -> Result<Vec<AppChange>, Error> {
+    fn app_changes(&self, changes: Vec<FileChange>) -> Result<Vec<AppChange>, Error> {
         let facts = |id: Option<ObjectId>, mode: EntryMode| -> Result<_, Error> {
             let Some(id) = id else { return Ok(None) };
             // A submodule's commit is in no repository that we know.
@@ -292,7 +292,7 @@ impl Repository {
     }
 
     /// What differs between two trees that stand at a folder, within the platform.
-    fn diff_trees(&self, before: gix::ObjectId, after: gix::ObjectId, folder: &str) -> Result<Vec<Change>, Error> {
+    fn diff_trees(&self, before: gix::ObjectId, after: gix::ObjectId, folder: &str) -> Result<Vec<FileChange>, Error> {
         let mut recorder = Recorder::default().track_location(Some(recorder::Location::Path));
         self.record(before, after, &mut recorder)?;
         let changes = recorder.records.into_iter().filter_map(|change| {
@@ -304,7 +304,7 @@ impl Repository {
                 }
             };
             let path = format!("{folder}{}", path.to_str_lossy());
-            (!mode.is_tree() && within(&path)).then(|| Change {
+            (!mode.is_tree() && within(&path)).then(|| FileChange {
                 path,
                 before: before.map(object_id),
                 after: after.map(object_id),
@@ -319,16 +319,16 @@ impl Repository {
         Ok(changes)
     }
 
-    fn entry(&self, id: ObjectId, mode: EntryMode) -> Result<Entry, Error> {
+    fn entry(&self, id: ObjectId, mode: EntryMode) -> Result<FileEntry, Error> {
         let content = match mode.kind() {
-            EntryKind::Link => Content::Symlink,
-            EntryKind::Commit => Content::Submodule,
+            EntryKind::Link => FileContent::Symlink,
+            EntryKind::Commit => FileContent::Submodule,
             _ => match self.blob(id)? {
-                Some(bytes) => Content::Bytes(bytes.into()),
-                None => Content::TooLarge(self.gix.find_header(oid(id)).map_err(|e| self.broken(e))?.size()),
+                Some(bytes) => FileContent::Bytes(bytes.into()),
+                None => FileContent::TooLarge(self.gix.find_header(oid(id)).map_err(|e| self.broken(e))?.size()),
             },
         };
-        Ok(Entry { id, content })
+        Ok(FileEntry { id, content })
     }
 
     fn broken(&self, error: impl std::fmt::Display) -> Error {

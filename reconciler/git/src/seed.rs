@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dayfly_model::digest::Revision;
-use dayfly_model::snapshot::{Content, Snapshot};
+use dayfly_model::snapshot::{FileContent, Snapshot};
 use jiff::Timestamp;
 
 use super::{Commit, Error, Repository, Writer, working_tree};
@@ -57,7 +57,7 @@ fn one_commit(files: Snapshot, bare: &Path, now: Timestamp) -> Result<Revision, 
     let edits: Vec<_> = files
         .files()
         .filter_map(|(path, entry)| match &entry.content {
-            Content::Bytes(bytes) => Some((path.to_owned(), Some(bytes.to_vec()))),
+            FileContent::Bytes(bytes) => Some((path.to_owned(), Some(bytes.to_vec()))),
             _ => None,
         })
         .collect();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use dayfly_model::digest::ObjectId;
-use dayfly_model::snapshot::{Content, Entry, MAX_FILE, Snapshot};
+use dayfly_model::snapshot::{FileContent, FileEntry, MAX_FILE, Snapshot};
 
 use super::{Error, FOLDERS, is_litter};
 
@@ -22,7 +22,7 @@ pub fn working_tree(root: &Path) -> Result<Snapshot, Error> {
     Ok(Snapshot::new(None, files))
 }
 
-fn walk(folder: &Path, prefix: &str, files: &mut Vec<(String, Entry)>) -> Result<(), Error> {
+fn walk(folder: &Path, prefix: &str, files: &mut Vec<(String, FileEntry)>) -> Result<(), Error> {
     for item in fs::read_dir(folder).map_err(|e| Error::file(folder, e))? {
         let item = item.map_err(|e| Error::file(folder, e))?;
         let name = item.file_name();
@@ -35,7 +35,7 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<(String, Entry)>) -> Result
             files.push((path, link()));
         } else if kind.is_dir() {
             if item.path().join(".git").exists() {
-                files.push((path, Entry { id: ObjectId::of_blob(b""), content: Content::Submodule }));
+                files.push((path, FileEntry { id: ObjectId::of_blob(b""), content: FileContent::Submodule }));
             } else {
                 walk(&item.path(), &path, files)?;
             }
@@ -46,14 +46,17 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<(String, Entry)>) -> Result
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Entry, Error> {
+fn read(path: &Path) -> Result<FileEntry, Error> {
     let size = fs::symlink_metadata(path).map_err(|e| Error::file(path, e))?.len();
     if size > MAX_FILE {
-        return Ok(Entry { id: ObjectId::of_blob(size.to_string().as_bytes()), content: Content::TooLarge(size) });
+        return Ok(FileEntry {
+            id: ObjectId::of_blob(size.to_string().as_bytes()),
+            content: FileContent::TooLarge(size),
+        });
     }
-    Ok(Entry::file(fs::read(path).map_err(|e| Error::file(path, e))?))
+    Ok(FileEntry::file(fs::read(path).map_err(|e| Error::file(path, e))?))
 }
 
-fn link() -> Entry {
-    Entry { id: ObjectId::of_blob(b""), content: Content::Symlink }
+fn link() -> FileEntry {
+    FileEntry { id: ObjectId::of_blob(b""), content: FileContent::Symlink }
 }

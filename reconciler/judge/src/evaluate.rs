@@ -54,7 +54,7 @@ pub struct Evaluated {
     /// The verdict.
     pub verdict: Verdict,
     /// Why the tip does not run, where an approval is outstanding.
-    pub held: Option<Held>,
+    pub held: Option<HeldReason>,
     /// What it costs a month.
     pub cost: Option<MonthlyCost>,
     /// Warnings.
@@ -76,7 +76,7 @@ pub enum Verdict {
 
 /// Why an instance's tip does not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
+pub enum HeldReason {
     /// The app is new in this tier.
     New,
     /// It renders differently from what was approved.
@@ -340,12 +340,12 @@ fn approved_or_held(
     approved: Option<&Platform>,
     tip: &Platform,
     (manifests, instance): Rendered,
-) -> Result<(Option<Rendered>, Option<Held>), Diagnostics> {
+) -> Result<(Option<Rendered>, Option<HeldReason>), Diagnostics> {
     let was_in_tier = |approved: &&Platform| {
         let item = approved.apps.get(&instance.key.app).and_then(|item| item.get());
         item.is_some_and(|app| app.tier == instance.key.tier)
     };
-    let Some(approved) = approved.filter(was_in_tier) else { return Ok((None, Some(Held::New))) };
+    let Some(approved) = approved.filter(was_in_tier) else { return Ok((None, Some(HeldReason::New))) };
     let same_folder = |(a, b): (Option<Digest>, Option<Digest>)| a.is_some() && a == b;
     let folder = |platform: &Platform| platform.apps.get(&instance.key.app).map(|item| item.folder);
     let template = |platform: &Platform| platform.templates.get(&instance.app.template).map(|item| item.folder);
@@ -359,7 +359,7 @@ fn approved_or_held(
     if rendered.digest == manifests.digest {
         return Ok((Some((manifests, instance)), None));
     }
-    Ok((Some((rendered, before)), Some(Held::Changed)))
+    Ok((Some((rendered, before)), Some(HeldReason::Changed)))
 }
 
 /// The approved app with the facts that follow the tip without approval.
@@ -377,7 +377,7 @@ fn with_facts_of(approved: &App, tip: &App) -> App {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dayfly_model::snapshot::{Entry, Snapshot};
+    use dayfly_model::snapshot::{FileEntry, Snapshot};
 
     const APP: &str = "apiVersion: dayfly.dev/v1
 kind: App
@@ -444,7 +444,7 @@ spec:
     }
 
     fn with(files: &Snapshot, changes: &[(&str, Option<String>)]) -> Snapshot {
-        let entry = |text: &String| Entry::file(text.as_bytes().to_vec());
+        let entry = |text: &String| FileEntry::file(text.as_bytes().to_vec());
         files.patched(None, changes.iter().map(|(path, text)| ((*path).to_owned(), text.as_ref().map(entry))))
     }
 
@@ -481,7 +481,7 @@ spec:
         let tip =
             with(&approved, &[("apps/high/app.yaml", Some(app("high", "high").replace("v1\n  tier", "v2\n  tier")))]);
         let held = judge(&mut evaluator, &tip, &files, "high");
-        assert_eq!((held.held, text(&held)), (Some(Held::Changed), "one".into()));
+        assert_eq!((held.held, text(&held)), (Some(HeldReason::Changed), "one".into()));
         assert_eq!(text(&judge(&mut evaluator, &tip, &approved, "high")), "better");
     }
 
@@ -495,8 +495,8 @@ spec:
             let instances = own.map(of).into_iter().collect();
             judge_all(&mut evaluator, &tip, Approved { baseline: &baseline, instances: &instances }, "high").held
         };
-        assert_eq!(held(None), Some(Held::Changed));
+        assert_eq!(held(None), Some(HeldReason::Changed));
         assert_eq!(held(Some(Some(&tip))), None);
-        assert_eq!(held(Some(None)), Some(Held::New));
+        assert_eq!(held(Some(None)), Some(HeldReason::New));
     }
 }

@@ -1,6 +1,6 @@
 //! How many deletions one pass may bring before a person is asked.
 
-use dayfly_model::platform::environment::Retire;
+use dayfly_model::platform::environment::RetirePolicy;
 
 /// From how many apps on the tier's share counts: of a few, one is a large share.
 const SHARE_FROM: usize = 10;
@@ -25,7 +25,7 @@ pub enum OverBudget {
 ///
 /// # Errors
 /// The limit that they are above.
-pub fn check(retire: &Retire, removals: usize, total: usize) -> Result<(), OverBudget> {
+pub fn check(retire: &RetirePolicy, removals: usize, total: usize) -> Result<(), OverBudget> {
     if removals > retire.max_apps as usize {
         return Err(OverBudget::Number(retire.max_apps));
     }
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_share_counts_from_ten_apps_on() {
-        let retire = Retire { by: Changes::Commit, max_apps: 25, max_percent: 20, grace: SignedDuration::ZERO };
+        let retire = RetirePolicy { by: Changes::Commit, max_apps: 25, max_percent: 20, grace: SignedDuration::ZERO };
         assert_eq!(check(&retire, 9, 9), Ok(()));
         assert_eq!(check(&retire, 2, 10), Ok(()));
         assert_eq!(check(&retire, 3, 10), Err(OverBudget::Share { percent: 20, total: 10 }));

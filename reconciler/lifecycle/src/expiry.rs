@@ -14,12 +14,12 @@ pub struct Expiry {
     /// The first moment after its time.
     pub at: Timestamp,
     /// What set it.
-    pub reason: Reason,
+    pub reason: ExpiryReason,
 }
 
 /// What ends an app's time: the earliest of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub enum ExpiryReason {
     /// Its `ttl`, from its start.
     Ttl {
         /// How long.
@@ -45,7 +45,7 @@ pub enum Reason {
     },
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for ExpiryReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ttl { ttl, start } => write!(f, "its ttl of {} from {}", duration_text(*ttl), day(*start)),
@@ -79,15 +79,15 @@ pub fn expiry(
     let [born, start] = [life.born, life.start].map(counted);
     let after = |from: Timestamp, long: SignedDuration| from.checked_add(long).unwrap_or(Timestamp::MAX);
     let asked = match lifetime {
-        Lifetime::Ttl(ttl) => Expiry { at: after(start, ttl), reason: Reason::Ttl { ttl, start } },
-        Lifetime::Until(at) => Expiry { at, reason: Reason::Date },
+        Lifetime::Ttl(ttl) => Expiry { at: after(start, ttl), reason: ExpiryReason::Ttl { ttl, start } },
+        Lifetime::Until(at) => Expiry { at, reason: ExpiryReason::Date },
     };
     let max = environment.ttl.max;
-    let longest = Expiry { at: after(start, max), reason: Reason::LongestTtl { max, start } };
+    let longest = Expiry { at: after(start, max), reason: ExpiryReason::LongestTtl { max, start } };
     let end = environment
         .ttl
         .max_lifetime
-        .map(|max| Expiry { at: after(born, max), reason: Reason::MaxLifetime { max, born } });
+        .map(|max| Expiry { at: after(born, max), reason: ExpiryReason::MaxLifetime { max, born } });
     [Some(asked), Some(longest.clone()), end].into_iter().flatten().min_by_key(|end| end.at).unwrap_or(longest)
 }
 

@@ -23,7 +23,7 @@ const PREDICATE: &str = "https://dayfly.dev/";
 /// What a record proves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "camelCase")]
-pub enum Fact {
+pub enum LedgerFact {
     /// Everything at this commit is approved to begin with: every app in its tier, the environments and the policies.
     Baseline,
     /// One app in one tier is approved as it renders at this commit.
@@ -53,14 +53,14 @@ pub struct Record {
     /// When it was recorded.
     pub time: Timestamp,
     /// What it proves.
-    pub fact: Fact,
+    pub fact: LedgerFact,
     /// The digest of the record before, [`Verifier::verify`] tells it; none of the first.
     pub previous: Option<Digest>,
 }
 
 /// Why a record proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum LedgerError {
     /// The envelope or its statement is not of the form.
     #[error("{path}: {message}")]
     Malformed {
@@ -128,7 +128,7 @@ struct GitCommit {
 struct Predicate {
     time: Timestamp,
     #[serde(flatten)]
-    fact: Fact,
+    fact: LedgerFact,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<Digest>,
 }
@@ -140,8 +140,8 @@ pub struct Signer {
 
 impl Signer {
     /// Reads a PKCS #8 key.
-    pub fn from_pkcs8(bytes: &[u8]) -> Result<Self, Error> {
-        Ok(Self { pair: Ed25519KeyPair::from_pkcs8(bytes).map_err(|e| Error::Key(e.to_string()))? })
+    pub fn from_pkcs8(bytes: &[u8]) -> Result<Self, LedgerError> {
+        Ok(Self { pair: Ed25519KeyPair::from_pkcs8(bytes).map_err(|e| LedgerError::Key(e.to_string()))? })
     }
 
     /// The key that verifies what this one signs.
@@ -168,7 +168,7 @@ impl Signer {
     }
 }
 
-impl Fact {
+impl LedgerFact {
     /// The fact's name in file names and predicate types.
     pub fn name(&self) -> &'static str {
         match self {
@@ -191,8 +191,8 @@ impl Verifier {
     }
 
     /// Reads a record and checks its signature. Returns its digest too: that of what was signed.
-    pub fn verify(&self, path: &str, envelope: &[u8]) -> Result<(Digest, Record), Error> {
-        let malformed = |message: String| Error::Malformed { path: path.into(), message };
+    pub fn verify(&self, path: &str, envelope: &[u8]) -> Result<(Digest, Record), LedgerError> {
+        let malformed = |message: String| LedgerError::Malformed { path: path.into(), message };
         let envelope: Envelope = serde_json::from_slice(envelope).map_err(|e| malformed(e.to_string()))?;
         if envelope.payload_type != PAYLOAD_TYPE {
             return Err(malformed(format!("its payload is {:?}, not {PAYLOAD_TYPE}", envelope.payload_type)));
@@ -204,7 +204,7 @@ impl Verifier {
             UnparsedPublicKey::new(&ED25519, &self.0).verify(&message, &bytes).is_ok()
         };
         if !envelope.signatures.iter().any(is_ours) {
-            return Err(Error::Unsigned { path: path.into(), key: self.id() });
+            return Err(LedgerError::Unsigned { path: path.into(), key: self.id() });
         }
         let statement: Statement = serde_json::from_slice(&payload).map_err(|e| malformed(e.to_string()))?;
         let [subject] = statement.subject.as_slice() else {
@@ -269,16 +269,16 @@ impl Approvals {
 /// change nothing.
 ///
 /// # Errors
-/// [`Error::Gap`]: a signed record that does not follow; then nothing can be said.
+/// [`LedgerError::Gap`]: a signed record that does not follow; then nothing can be said.
 pub fn approvals<'a>(
     records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     key: &Verifier,
-) -> Result<(Option<Approvals>, Vec<Error>), Error> {
+) -> Result<(Option<Approvals>, Vec<LedgerError>), LedgerError> {
     let (mut approvals, mut errors, mut by_previous) = (None, Vec::new(), BTreeMap::new());
     for (path, envelope) in records {
         match key.verify(path, envelope) {
             Ok((digest, record)) => match by_previous.insert(record.previous, (digest, path, record)) {
-                Some((other, ..)) if other != digest => return Err(Error::Gap { path: path.into() }),
+                Some((other, ..)) if other != digest => return Err(LedgerError::Gap { path: path.into() }),
                 _ => {}
             },
             Err(error) => errors.push(error),
@@ -290,7 +290,7 @@ pub fn approvals<'a>(
         last = Some(digest);
     }
     match by_previous.into_values().next() {
-        Some((_, path, _)) => Err(Error::Gap { path: path.into() }),
+        Some((_, path, _)) => Err(LedgerError::Gap { path: path.into() }),
         None => Ok((approvals, errors)),
     }
 }
@@ -298,7 +298,7 @@ pub fn approvals<'a>(
 fn approve(approvals: &mut Option<Approvals>, record: &Record, digest: Digest) {
     let revision = record.revision;
     match (&record.fact, approvals) {
-        (Fact::Baseline, none @ None) => {
+        (LedgerFact::Baseline, none @ None) => {
             *none = Some(Approvals {
                 control: revision,
                 baseline: revision,
@@ -311,22 +311,22 @@ fn approve(approvals: &mut Option<Approvals>, record: &Record, digest: Digest) {
                 chain: vec![digest],
             });
         }
-        (Fact::Baseline, Some(known)) => {
+        (LedgerFact::Baseline, Some(known)) => {
             // Who approves a commit as it stands approves what it lacks, too.
             (known.control, known.baseline, known.confirmed) = (revision, revision, Some(revision));
             known.instances.clear();
             known.baselines.push(revision);
             known.chain.push(digest);
         }
-        (Fact::Approval { app, tier, .. }, Some(known)) => {
+        (LedgerFact::Approval { app, tier, .. }, Some(known)) => {
             known.instances.insert(InstanceKey { app: app.clone(), tier: tier.clone() }, revision);
             known.chain.push(digest);
         }
-        (Fact::Retirement { app }, Some(known)) => {
+        (LedgerFact::Retirement { app }, Some(known)) => {
             known.retired.insert(app.clone(), revision);
             known.chain.push(digest);
         }
-        (Fact::Confirmation, Some(known)) => {
+        (LedgerFact::Confirmation, Some(known)) => {
             (known.confirmed, known.swept) = (Some(revision), Some(revision));
             known.chain.push(digest);
         }
@@ -344,7 +344,7 @@ mod tests {
     }
 
     fn baseline(digit: u8, time: &str) -> Record {
-        Record { revision: [digit; 20].into(), time: time.parse().unwrap(), fact: Fact::Baseline, previous: None }
+        Record { revision: [digit; 20].into(), time: time.parse().unwrap(), fact: LedgerFact::Baseline, previous: None }
     }
 
     #[test]
@@ -357,13 +357,13 @@ mod tests {
     fn a_record_that_was_altered_or_signed_by_another_key_proves_nothing() {
         let (ours, theirs) = (signer(), signer());
         let envelope = theirs.sign(&baseline(1, "2026-01-02T03:04:05Z"));
-        assert!(matches!(ours.verifier().verify("r", envelope.as_bytes()), Err(Error::Unsigned { .. })));
+        assert!(matches!(ours.verifier().verify("r", envelope.as_bytes()), Err(LedgerError::Unsigned { .. })));
 
         let mut envelope: Envelope = serde_json::from_str(&ours.sign(&baseline(1, "2026-01-02T03:04:05Z"))).unwrap();
         let payload = String::from_utf8(STANDARD.decode(&envelope.payload).unwrap()).unwrap();
         envelope.payload = STANDARD.encode(payload.replace("0101", "0202"));
         let forged = serde_json::to_vec(&envelope).unwrap();
-        assert!(matches!(ours.verifier().verify("r", &forged), Err(Error::Unsigned { .. })));
+        assert!(matches!(ours.verifier().verify("r", &forged), Err(LedgerError::Unsigned { .. })));
     }
 
     /// Baselines of the first and the second month, one after the other.
@@ -374,7 +374,7 @@ mod tests {
         [first, second]
     }
 
-    fn fold(records: &[(&str, &str)], signer: &Signer) -> Result<(Option<Approvals>, Vec<Error>), Error> {
+    fn fold(records: &[(&str, &str)], signer: &Signer) -> Result<(Option<Approvals>, Vec<LedgerError>), LedgerError> {
         approvals(records.iter().map(|(path, record)| (*path, record.as_bytes())), &signer.verifier())
     }
 
@@ -392,9 +392,9 @@ mod tests {
     fn an_app_s_own_approval_counts_until_the_next_baseline() {
         let signer = signer();
         let key: InstanceKey = "survey.pilot".parse().unwrap();
-        let own = Fact::Approval { app: key.app.clone(), tier: key.tier.clone(), rendered: Digest::of(b"") };
+        let own = LedgerFact::Approval { app: key.app.clone(), tier: key.tier.clone(), rendered: Digest::of(b"") };
         let (mut envelopes, mut previous): (Vec<String>, _) = (Vec::new(), None);
-        for (digit, fact) in [(1, Fact::Baseline), (2, own), (3, Fact::Baseline)] {
+        for (digit, fact) in [(1, LedgerFact::Baseline), (2, own), (3, LedgerFact::Baseline)] {
             let envelope = signer.sign(&Record { fact, previous, ..baseline(digit, "2026-01-01T00:00:00Z") });
             previous = Some(signer.verifier().verify("r", envelope.as_bytes()).unwrap().0);
             envelopes.push(envelope);
@@ -418,9 +418,9 @@ mod tests {
         let expected = fold(&[("1", &first), ("2", &second)], &signer).unwrap();
         assert_eq!(fold(&[("1", &first), ("2", &second), ("3", &first)], &signer).unwrap(), expected);
         assert_eq!(fold(&[("1", &second), ("2", &first)], &signer).unwrap(), expected);
-        assert_eq!(fold(&[("2", &second)], &signer), Err(Error::Gap { path: "2".into() }));
+        assert_eq!(fold(&[("2", &second)], &signer), Err(LedgerError::Gap { path: "2".into() }));
         let elsewhere = signer.sign(&baseline(3, "2026-03-01T00:00:00Z"));
         let mixed = [("1", &*first), ("2", &*second), ("3", &*elsewhere)];
-        assert!(matches!(fold(&mixed, &signer), Err(Error::Gap { .. })), "a record of another ledger");
+        assert!(matches!(fold(&mixed, &signer), Err(LedgerError::Gap { .. })), "a record of another ledger");
     }
 }

@@ -16,7 +16,7 @@ pub mod suspend;
 
 pub use clock::Clock;
 pub use expiry::{Expiry, expiry};
-pub use proposal::{Action, FileEdit, Proposal};
+pub use proposal::{FileEdit, Proposal, ProposalAction};
 pub use situation::{Candidate, Situation};
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, TierName};
 use dayfly_model::platform::{App, Environment, Instance, Platform};
-use dayfly_model::snapshot::{Entry, Snapshot};
+use dayfly_model::snapshot::{FileEntry, Snapshot};
 
-use crate::proposal::{Action, Proposal, branch, set_fields};
+use crate::proposal::{Proposal, ProposalAction, branch, set_fields};
 use crate::situation::subject;
 
 /// The proposal to promote an app to the next tier, or to one of the next where several have the same order. Refused where
@@ -19,7 +19,7 @@ pub fn promote(
     let (app, from) = subject(platform, name)?;
     let target = target(platform, app, from, to)?;
     let edit = set_fields(snapshot, name, &[("spec.tier", target.as_str().into())], &[])?;
-    let entry = edit.content.clone().map(Entry::file);
+    let entry = edit.content.clone().map(FileEntry::file);
     let promoted = Platform::load(&snapshot.patched(None, [(edit.path.clone(), entry)]), Some(platform));
     let instance = promoted.instance(name).map_err(|errors| unsound(app, target, &errors))?;
     let environment = &instance.environment;
@@ -29,11 +29,11 @@ pub fn promote(
         vec!["promotion".to_owned(), format!("promote/{target}"), format!("cost-center/{}", app.cost_center)];
     labels.extend(roles.iter().map(|role| format!("needs-{role}")));
     Ok(Proposal {
-        action: Action::Promote,
+        action: ProposalAction::Promote,
         apps: vec![name.clone()],
         tier: target.clone(),
         by: environment.changes,
-        branch: branch(Action::Promote, name, target),
+        branch: branch(ProposalAction::Promote, name, target),
         edits: vec![edit],
         title: format!("{name}: promote from {} to {target}", app.tier),
         body: body(&instance, &app.tier, &roles),

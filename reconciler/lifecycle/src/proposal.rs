@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// What a proposal does; the value of the trailer `Dayfly-Action`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum ProposalAction {
     /// A new app.
     Create,
     /// An app moves one tier up.
@@ -29,7 +29,7 @@ pub enum Action {
     Suspend,
 }
 
-impl fmt::Display for Action {
+impl fmt::Display for ProposalAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Create => "create",
@@ -56,7 +56,7 @@ pub struct FileEdit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
     /// What it does.
-    pub action: Action,
+    pub action: ProposalAction,
     /// The apps that it is about.
     pub apps: Vec<AppName>,
     /// Their tier; of a promotion, the one it leads to.
@@ -127,6 +127,6 @@ pub(crate) fn set_fields(
 }
 
 /// The branch of a proposal about one app.
-pub(crate) fn branch(action: Action, app: &AppName, tier: &TierName) -> String {
+pub(crate) fn branch(action: ProposalAction, app: &AppName, tier: &TierName) -> String {
     format!("dayfly/{action}/{app}/{tier}")
 }

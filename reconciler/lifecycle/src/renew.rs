@@ -9,9 +9,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::expiry::{Expiry, Reason, day, expiry};
+use super::expiry::{Expiry, ExpiryReason, day, expiry};
 use crate::history::Life;
-use crate::proposal::{Action, Proposal, branch, set_fields};
+use crate::proposal::{Proposal, ProposalAction, branch, set_fields};
 use crate::situation::{Situation, subject};
 
 /// The proposal to renew an app. With a `ttl` its time counts from today (`spec.renewed`); with `expires` the date moves
@@ -74,11 +74,11 @@ pub fn renew(
     }
     let edit = set_fields(snapshot, name, &fields, &["ttl", "expires"])?;
     Ok(Proposal {
-        action: Action::Renew,
+        action: ProposalAction::Renew,
         apps: vec![name.clone()],
         tier: app.tier.clone(),
         by: environment.changes,
-        branch: branch(Action::Renew, name, &app.tier),
+        branch: branch(ProposalAction::Renew, name, &app.tier),
         edits: vec![edit],
         title: format!("{name}: renew until {}", day(after.at)),
         body: format!(
@@ -106,7 +106,7 @@ fn last_day(at: Timestamp) -> String {
 
 fn no_gain(name: &AppName, environment: &Environment, before: &Expiry) -> String {
     match &before.reason {
-        Reason::MaxLifetime { max, born } => format!(
+        ExpiryReason::MaxLifetime { max, born } => format!(
             "{name} was born on {} and {} lets no app live longer than {}, so it ends on {} whatever is renewed",
             day(*born),
             environment.tier,
@@ -119,7 +119,7 @@ fn no_gain(name: &AppName, environment: &Environment, before: &Expiry) -> String
 
 fn help(before: &Expiry) -> String {
     match before.reason {
-        Reason::MaxLifetime { .. } => {
+        ExpiryReason::MaxLifetime { .. } => {
             "Promote it to a tier that keeps apps longer, or let it go and make a new one.".into()
         }
         _ => "Let it run until then.".into(),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::expiry::day;
 use crate::budget;
 use crate::clock::Clock;
-use crate::proposal::{Action, FileEdit, Proposal, branch};
+use crate::proposal::{FileEdit, Proposal, ProposalAction, branch};
 use crate::situation::{Candidate, Situation, subject};
 
 /// When an app's end was first told, so that it is no surprise.
@@ -133,11 +133,11 @@ pub fn announce(platform: &Platform, situation: &Situation<'_>, before: &Announc
 pub fn retire(platform: &Platform, name: &AppName, reason: &str) -> Result<Proposal, Diagnostic> {
     let (app, environment) = subject(platform, name)?;
     Ok(Proposal {
-        action: Action::Retire,
+        action: ProposalAction::Retire,
         apps: vec![name.clone()],
         tier: app.tier.clone(),
         by: environment.changes,
-        branch: branch(Action::Retire, name, &app.tier),
+        branch: branch(ProposalAction::Retire, name, &app.tier),
         edits: removal(app),
         title: format!("{name}: retire from {}", app.tier),
         body: format!("{name} of {} is taken down, with everything it stores.\n\nReason: {reason}", app.owner),
@@ -179,7 +179,7 @@ fn proposal(environment: &Environment, going: &[Due<'_>]) -> Option<Proposal> {
     let lines: Vec<_> = going.iter().map(line).collect();
     let after = "What they run and store is taken down. To bring an app back, revert this commit and renew the app.";
     Some(Proposal {
-        action: Action::Retire,
+        action: ProposalAction::Retire,
         apps: going.iter().map(|due| due.candidate.name.clone()).collect(),
         tier: tier.clone(),
         by: environment.retire.by,

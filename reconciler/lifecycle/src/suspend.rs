@@ -6,7 +6,7 @@ use dayfly_model::platform::Platform;
 use dayfly_model::platform::environment::Changes;
 use dayfly_model::snapshot::Snapshot;
 
-use crate::proposal::{Action, Proposal, branch, one_line, set_fields};
+use crate::proposal::{Proposal, ProposalAction, branch, one_line, set_fields};
 use crate::situation::subject;
 
 /// The proposal to suspend an app, or to let it run again. Refused where it is so already.
@@ -26,11 +26,11 @@ pub fn suspend(
     }
     let edit = set_fields(snapshot, name, &[("spec.suspend", suspend.into())], &["renewed", "ttl", "expires"])?;
     Ok(Proposal {
-        action: Action::Suspend,
+        action: ProposalAction::Suspend,
         apps: vec![name.clone()],
         tier: app.tier.clone(),
         by: environment.changes,
-        branch: branch(Action::Suspend, name, &app.tier),
+        branch: branch(ProposalAction::Suspend, name, &app.tier),
         edits: vec![edit],
         title: format!("{name}: {verb} in {}", app.tier),
         body: format!(
@@ -56,7 +56,7 @@ pub fn overdue(platform: &Platform, snapshot: &Snapshot, tier: &TierName, names:
         many => format!("{tier}: suspend {} apps, their retirement waits", many.len()),
     };
     Some(Proposal {
-        action: Action::Suspend,
+        action: ProposalAction::Suspend,
         apps,
         tier: tier.clone(),
         by: Changes::Commit,

@@ -3,10 +3,10 @@ use dayfly_model::names::AppName;
 use dayfly_model::platform::Platform;
 use dayfly_model::platform::app::Lifetime;
 use dayfly_model::platform::environment::Changes;
-use dayfly_model::snapshot::{Entry, Snapshot};
+use dayfly_model::snapshot::{FileEntry, Snapshot};
 use jiff::{SignedDuration, Timestamp};
 
-use super::expiry::Reason;
+use super::expiry::ExpiryReason;
 use super::retire::{Announcement, Announcements, announce, due};
 use super::*;
 use crate::history::{AppChange, AppFacts, CommitFacts, History, Life};
@@ -112,12 +112,12 @@ fn the_baseline_dates_what_is_older_and_the_longest_life_ends_renewals() {
     assert_eq!(with(&life, Some("2026-11-01")).at, at("2026-11-15"));
     let renewed = Life { start: at("2026-03-25"), ..life };
     assert_eq!(with(&renewed, None).at, at("2026-04-01"));
-    assert!(matches!(with(&renewed, None).reason, Reason::MaxLifetime { .. }));
+    assert!(matches!(with(&renewed, None).reason, ExpiryReason::MaxLifetime { .. }));
 }
 
 #[test]
 fn a_reminder_is_the_shortest_that_has_come() {
-    let end = Expiry { at: at("2026-11-15"), reason: Reason::Date };
+    let end = Expiry { at: at("2026-11-15"), reason: ExpiryReason::Date };
     let remind = [7, 1].map(|days| SignedDuration::from_hours(24 * days));
     assert_eq!(end.reminder(&remind, at("2026-11-01")), None);
     assert_eq!(end.reminder(&remind, at("2026-11-08")), Some(remind[0]));
@@ -151,7 +151,7 @@ fn what_is_due_goes_in_one_proposal_with_all_its_files() {
          - a of maya@example.com: ended 2026-11-08 by its ttl of 7d from 2026-11-01\n\
          - b of maya@example.com: ended 2026-11-09 by its ttl of 7d from 2026-11-02\n\n\
          What they run and store is taken down. To bring an app back, revert this commit and renew the app.\n\n\
-         Dayfly-Action: retire\nDayfly-App: a\nDayfly-App: b\nDayfly-Tier: sandbox\nDayfly-Reason: expired\n"
+         Dayfly-Action: retire\nDayfly-App: a\nDayfly-App: b\nDayfly-Tier: sandbox\nDayfly-ExpiryReason: expired\n"
     );
     assert_eq!(trailers(&proposal.message(), "Dayfly-App").collect::<Vec<_>>(), ["a", "b"]);
 }
@@ -308,7 +308,7 @@ fn an_app_is_suspended_once() {
     let proposal = suspend::suspend(&world.platform, &world.snapshot, &name("a"), true, "too\nloud").unwrap();
     let text = String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap();
     assert_eq!(text, manifest("a", "ttl: 14d").replace("# how long\n", "# how long\n  suspend: true\n"));
-    assert!(proposal.message().ends_with("Dayfly-Reason: too loud\n"));
+    assert!(proposal.message().ends_with("Dayfly-ExpiryReason: too loud\n"));
     let again = suspend::suspend(&world.platform, &world.snapshot, &name("a"), false, "").unwrap_err();
     assert_eq!(again.message, "spec.suspend: a is running already");
     assert_eq!(app_lifetime(&world), Lifetime::Ttl(SignedDuration::from_hours(14 * 24)));
@@ -327,11 +327,11 @@ fn with_tiers_above(app: &str) -> (Platform, Snapshot) {
             "changes: commit",
             "changes: pull-request\n  approvals: [{role: security, team: example/security}]",
         );
-        (format!("environments/{name}/environment.yaml"), Some(Entry::file(text.into_bytes())))
+        (format!("environments/{name}/environment.yaml"), Some(FileEntry::file(text.into_bytes())))
     };
     let template = "apiVersion: dayfly.dev/v1\nkind: Template\nmetadata: {name: survey}\nspec:\n  version: 1.0.0\n  title: Survey\n  \
                     tiers: [sandbox, pilot]\n  approvals: [privacy]\n";
-    let file = |path: &str, text: &str| (path.to_owned(), Some(Entry::file(text.as_bytes())));
+    let file = |path: &str, text: &str| (path.to_owned(), Some(FileEntry::file(text.as_bytes())));
     let snapshot = world.snapshot.patched(
         None,
         [

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Position;
 use crate::platform::format::hidden;
-use crate::yaml::{self, Places, YamlError};
+use crate::yaml::{self, FieldPositions, YamlError};
 
 /// Why a manifest cannot be edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +103,7 @@ fn insertion(
     field: &str,
     value: &Value,
     beside: &[&str],
-    places: &Places,
+    places: &FieldPositions,
     document: &Value,
 ) -> Result<(Range<usize>, String), EditError> {
     let no_place = || EditError::NoPlace { field: field.to_owned() };

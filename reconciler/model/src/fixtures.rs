@@ -13,7 +13,7 @@ use crate::names::InstanceKey;
 use crate::platform::app::{App, DataClassification, Lifetime};
 use crate::platform::check::Checker;
 use crate::platform::environment::{
-    Budget, Changes, Cluster, Drift, EgressHostnames, Enforcement, Environment, Prices, Retire, TtlLimits,
+    Budget, Changes, ClusterRef, Drift, EgressHostnames, Enforcement, Environment, Prices, RetirePolicy, TtlLimits,
 };
 use crate::platform::naming::Names;
 use crate::platform::template::{Engine, Template, TemplateStatus};
@@ -27,13 +27,13 @@ pub fn environment(resources: &[(&str, &str)]) -> Environment {
     Environment {
         tier: "sandbox".parse().unwrap(),
         order: 1,
-        cluster: Cluster::Context("sandbox".into()),
+        cluster: ClusterRef::Context("sandbox".into()),
         namespace: "{{ app }}-sandbox".into(),
         host: Some("{{ app }}.sandbox.example.com".into()),
         changes: Changes::Commit,
         approvals: vec![],
         ttl: TtlLimits { default: days(14), max: days(30), max_lifetime: None, remind: vec![] },
-        retire: Retire { by: Changes::Commit, max_apps: 25, max_percent: 20, grace: days(1) },
+        retire: RetirePolicy { by: Changes::Commit, max_apps: 25, max_percent: 20, grace: days(1) },
         egress_hostnames: EgressHostnames::None,
         drift: Drift::Repair,
         enforcement: Enforcement::Deny,

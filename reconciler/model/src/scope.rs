@@ -69,7 +69,7 @@ impl Scope {
 
 /// A scope on a cluster. A tier that moves to another cluster leaves its scopes on the old one for a while.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Place {
+pub struct Location {
     /// The cluster's id.
     pub cluster: String,
     /// What is there.

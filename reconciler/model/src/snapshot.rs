@@ -11,7 +11,7 @@ pub const MAX_FILE: u64 = 1 << 20;
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub enum FileContent {
     /// A regular file's bytes.
     Bytes(Arc<[u8]>),
     /// A regular file above [`MAX_FILE`], of this many bytes, unread.
@@ -24,24 +24,24 @@ pub enum Content {
 
 /// A file of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct FileEntry {
     /// Git's id of the content.
     pub id: ObjectId,
     /// What stands there.
-    pub content: Content,
+    pub content: FileContent,
 }
 
-impl Entry {
+impl FileEntry {
     /// A regular file of these bytes.
     pub fn file(bytes: impl Into<Arc<[u8]>>) -> Self {
         let bytes = bytes.into();
-        Self { id: ObjectId::of_blob(&bytes), content: Content::Bytes(bytes) }
+        Self { id: ObjectId::of_blob(&bytes), content: FileContent::Bytes(bytes) }
     }
 
     /// The bytes of a regular file that was read.
     pub fn bytes(&self) -> Option<&[u8]> {
         match &self.content {
-            Content::Bytes(bytes) => Some(bytes),
+            FileContent::Bytes(bytes) => Some(bytes),
             _ => None,
         }
     }
@@ -52,18 +52,18 @@ impl Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     revision: Option<Revision>,
-    files: BTreeMap<Arc<str>, Entry>,
+    files: BTreeMap<Arc<str>, FileEntry>,
 }
 
 impl Snapshot {
     /// A snapshot of a commit, or of a working tree (no revision).
-    pub fn new(revision: Option<Revision>, files: impl IntoIterator<Item = (String, Entry)>) -> Self {
+    pub fn new(revision: Option<Revision>, files: impl IntoIterator<Item = (String, FileEntry)>) -> Self {
         Self { revision, files: files.into_iter().map(|(path, entry)| (path.into(), entry)).collect() }
     }
 
     /// A working tree in memory, for tests and tools.
     pub fn from_texts<P: Into<String>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = (P, B)>) -> Self {
-        Self::new(None, files.into_iter().map(|(path, bytes)| (path.into(), Entry::file(bytes.as_ref()))))
+        Self::new(None, files.into_iter().map(|(path, bytes)| (path.into(), FileEntry::file(bytes.as_ref()))))
     }
 
     /// The commit, if it is one.
@@ -75,7 +75,7 @@ impl Snapshot {
     pub fn patched(
         &self,
         revision: Option<Revision>,
-        changes: impl IntoIterator<Item = (String, Option<Entry>)>,
+        changes: impl IntoIterator<Item = (String, Option<FileEntry>)>,
     ) -> Self {
         let mut next = Self { revision, files: self.files.clone() };
         for (path, entry) in changes {
@@ -97,17 +97,17 @@ impl Snapshot {
     }
 
     /// The entry at a path.
-    pub fn get(&self, path: &str) -> Option<&Entry> {
+    pub fn get(&self, path: &str) -> Option<&FileEntry> {
         self.files.get(path)
     }
 
     /// All files, in the order of their paths.
-    pub fn files(&self) -> impl Iterator<Item = (&str, &Entry)> {
+    pub fn files(&self) -> impl Iterator<Item = (&str, &FileEntry)> {
         self.files.iter().map(|(path, entry)| (&**path, entry))
     }
 
     /// The files under a folder (`apps/survey/`, with the slash), in the order of their paths.
-    pub fn folder<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a Entry)> {
+    pub fn folder<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a FileEntry)> {
         self.files
             .range::<str, _>((Bound::Included(folder), Bound::Unbounded))
             .map(|(path, entry)| (&**path, entry))
@@ -133,9 +133,9 @@ impl Snapshot {
             .folder(folder)
             .flat_map(|(path, entry)| {
                 let kind: &[u8] = match entry.content {
-                    Content::Bytes(_) | Content::TooLarge(_) => b"f",
-                    Content::Symlink => b"l",
-                    Content::Submodule => b"m",
+                    FileContent::Bytes(_) | FileContent::TooLarge(_) => b"f",
+                    FileContent::Symlink => b"l",
+                    FileContent::Submodule => b"m",
                 };
                 [&path.as_bytes()[folder.len()..], kind, entry.id.as_bytes().as_slice()]
             })
@@ -177,7 +177,7 @@ mod tests {
         let before = Snapshot::from_texts([("apps/a/app.yaml", "1"), ("apps/b/app.yaml", "2")]);
         let after = before.patched(
             None,
-            [("apps/b/app.yaml".into(), Some(Entry::file(b"3".as_slice()))), ("apps/a/gone".into(), None)],
+            [("apps/b/app.yaml".into(), Some(FileEntry::file(b"3".as_slice()))), ("apps/a/gone".into(), None)],
         );
         assert_eq!(before.folder_digest("apps/a/"), after.folder_digest("apps/a/"));
         assert_ne!(before.folder_digest("apps/b/"), after.folder_digest("apps/b/"));

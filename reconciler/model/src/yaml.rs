@@ -18,7 +18,7 @@ use crate::diagnostic::{Diagnostic, Position};
 
 /// What a text may be.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct YamlLimits {
     /// Bytes.
     pub bytes: usize,
     /// Mappings and lists inside one another.
@@ -26,10 +26,10 @@ pub struct Limits {
 }
 
 /// For manifests that people write: 256 KiB, 32 levels.
-pub const MANIFEST: Limits = Limits { bytes: 256 << 10, depth: 32 };
+pub const MANIFEST: YamlLimits = YamlLimits { bytes: 256 << 10, depth: 32 };
 
 /// For rendered objects: 4 MiB, 64 levels.
-pub const OBJECTS: Limits = Limits { bytes: 4 << 20, depth: 64 };
+pub const OBJECTS: YamlLimits = YamlLimits { bytes: 4 << 20, depth: 64 };
 
 /// Why a text is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,12 +57,12 @@ impl YamlError {
     }
 }
 
-/// Places are kept for paths up to this many bytes, so that deep long keys around a long list do not fill the memory.
+/// Positions are kept for paths up to this many bytes, so that deep long keys around a long list do not fill the memory.
 const MAX_PATH: usize = 512;
 
 /// Where a field stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct FieldPosition {
     /// Its key; for an item of a list, the item.
     pub key: Position,
     /// Its value.
@@ -72,12 +72,12 @@ pub struct Place {
 }
 
 /// The places of all fields, by path: `spec.parameters.title`, `spec.egress[0]`.
-pub type Places = BTreeMap<String, Place>;
+pub type FieldPositions = BTreeMap<String, FieldPosition>;
 
 /// Reads one document: exactly one, within the limits.
-pub fn document(bytes: &[u8], limits: Limits) -> Result<(Value, Places), YamlError> {
+pub fn document(bytes: &[u8], limits: YamlLimits) -> Result<(Value, FieldPositions), YamlError> {
     let text = checked(bytes, limits)?;
-    let mut places = Places::new();
+    let mut places = FieldPositions::new();
     let mut reader = Reader::new(text, limits, Some(&mut places));
     let value = reader.document()?.unwrap_or_default();
     if value.is_null() {
@@ -104,7 +104,7 @@ pub fn emit(value: &Value) -> String {
 }
 
 /// Reads all documents of a text, such as a rendered one, without places. Empty documents are left out.
-pub fn objects(text: &str, limits: Limits) -> Result<Vec<Value>, YamlError> {
+pub fn objects(text: &str, limits: YamlLimits) -> Result<Vec<Value>, YamlError> {
     let mut reader = Reader::new(checked(text.as_bytes(), limits)?, limits, None);
     let mut objects = Vec::new();
     while let Some(value) = reader.document()? {
@@ -116,7 +116,7 @@ pub fn objects(text: &str, limits: Limits) -> Result<Vec<Value>, YamlError> {
 }
 
 /// The text of the bytes, after everything that can be refused without parsing.
-fn checked(bytes: &[u8], limits: Limits) -> Result<&str, YamlError> {
+fn checked(bytes: &[u8], limits: YamlLimits) -> Result<&str, YamlError> {
     let whole = Position::default();
     if bytes.len() > limits.bytes {
         let message = format!("the file has {}, at most {} are possible", size(bytes.len()), size(limits.bytes));
@@ -166,15 +166,15 @@ fn position(mark: &Marker) -> Position {
 struct Reader<'t, 'p> {
     text: &'t str,
     events: Parser<'t, StrInput<'t>>,
-    limits: Limits,
+    limits: YamlLimits,
     depth: usize,
     /// The path of the field being read; kept only where places are wanted.
     path: String,
-    places: Option<&'p mut Places>,
+    places: Option<&'p mut FieldPositions>,
 }
 
 impl<'t, 'p> Reader<'t, 'p> {
-    fn new(text: &'t str, limits: Limits, places: Option<&'p mut Places>) -> Self {
+    fn new(text: &'t str, limits: YamlLimits, places: Option<&'p mut FieldPositions>) -> Self {
         let options: Options = options! {
             emit_comments: false,
             disallow_directives: true,
@@ -319,7 +319,7 @@ impl<'t, 'p> Reader<'t, 'p> {
             // A value that is absent stands where its key does.
             let nothing = bytes.is_empty() && matches!(event, Event::Scalar(..));
             let value = if nothing { key } else { here };
-            places.insert(self.path.clone(), Place { key, value, bytes });
+            places.insert(self.path.clone(), FieldPosition { key, value, bytes });
         }
         self.value(event, span)
     }
@@ -421,13 +421,13 @@ fn alias(here: Position) -> YamlError {
     YamlError::new("yaml/anchor", here, message, "Write the value out. Text that starts with & or * needs quotes.")
 }
 
-fn too_deep(here: Position, limits: Limits) -> YamlError {
+fn too_deep(here: Position, limits: YamlLimits) -> YamlError {
     let message = format!("more than {} mappings and lists stand inside one another", limits.depth);
     YamlError::new("yaml/depth", here, message, "Make the structure flatter.")
 }
 
 /// The parser's refusal in plain words.
-fn syntax(error: &ScanError, text: &str, limits: Limits) -> YamlError {
+fn syntax(error: &ScanError, text: &str, limits: YamlLimits) -> YamlError {
     let here = position(error.marker());
     let indent = "Indent with two spaces for each level, and write `name: value` with a space after the colon.";
     match error.kind() {

@@ -16,7 +16,7 @@ const VERSION: &str = "1";
 
 /// One object of an inventory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Entry {
+pub struct InventoryEntry {
     /// The UID of the object, once it was seen.
     pub uid: Option<String>,
     /// Whether a creation may be under way whose UID nobody recorded.
@@ -29,7 +29,7 @@ pub struct Entry {
     pub fixed: Option<Digest>,
 }
 
-impl Entry {
+impl InventoryEntry {
     /// The entry of an object whose creation was under way when nobody looked.
     pub fn unfinished() -> Self {
         Self { pending: true, ..Self::default() }
@@ -62,7 +62,7 @@ pub struct LastPass {
 pub struct Inventory {
     scope: Scope,
     resource_version: Option<String>,
-    entries: BTreeMap<ObjectKey, Entry>,
+    entries: BTreeMap<ObjectKey, InventoryEntry>,
     last: LastPass,
 }
 
@@ -109,12 +109,12 @@ impl Inventory {
     }
 
     /// The entries, in the order of their keys.
-    pub fn entries(&self) -> impl Iterator<Item = (&ObjectKey, &Entry)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&ObjectKey, &InventoryEntry)> {
         self.entries.iter()
     }
 
     /// The entry of an object.
-    pub fn get(&self, key: &ObjectKey) -> Option<&Entry> {
+    pub fn get(&self, key: &ObjectKey) -> Option<&InventoryEntry> {
         self.entries.get(key)
     }
 
@@ -146,7 +146,7 @@ impl Inventory {
 
     /// Records what an apply returned. True if that changed anything.
     pub fn applied(&mut self, object: &Object, live: &Live) -> bool {
-        let entry = Entry {
+        let entry = InventoryEntry {
             uid: Some(live.uid.to_string()),
             pending: false,
             applied: Some(object.digest()),
@@ -252,7 +252,7 @@ fn read(name: &str, object: &Value) -> Result<Inventory, String> {
 }
 
 /// One entry as a line: group, kind, namespace, name, state, UID and three digests, with `-` for none.
-fn line(key: &ObjectKey, entry: &Entry) -> String {
+fn line(key: &ObjectKey, entry: &InventoryEntry) -> String {
     let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     let digest = |digest: Option<Digest>| digest.map_or("-".into(), |digest| digest.to_string());
     let state = if entry.pending { "pending" } else { "known" };
@@ -269,7 +269,7 @@ fn line(key: &ObjectKey, entry: &Entry) -> String {
     )
 }
 
-fn parse(line: &str) -> Option<(ObjectKey, Entry)> {
+fn parse(line: &str) -> Option<(ObjectKey, InventoryEntry)> {
     let fields: Vec<&str> = line.split(' ').collect();
     let [group, kind, namespace, name, state, uid, applied, owned, fixed] = fields[..] else { return None };
     let some = |text: &str| (text != "-").then(|| text.to_owned());
@@ -289,7 +289,10 @@ fn parse(line: &str) -> Option<(ObjectKey, Entry)> {
     if !pending && uid.is_none() {
         return None;
     }
-    Some((key, Entry { uid, pending, applied: digest(applied)?, owned: digest(owned)?, fixed: digest(fixed)? }))
+    Some((
+        key,
+        InventoryEntry { uid, pending, applied: digest(applied)?, owned: digest(owned)?, fixed: digest(fixed)? },
+    ))
 }
 
 #[cfg(test)]
@@ -310,7 +313,7 @@ mod tests {
             inventory.applied(&object, &Live::from_object(&live).unwrap());
         }
         let key = ObjectKey { group: "apps".into(), kind: "Deployment".into(), namespace: None, name: "c".into() };
-        inventory.entries.insert(key, Entry { pending: true, ..Entry::default() });
+        inventory.entries.insert(key, InventoryEntry { pending: true, ..InventoryEntry::default() });
         inventory.passed(LastPass {
             revision: Some([7; 20].into()),
             rendered: None,

@@ -20,7 +20,7 @@ use crate::observed::Observed;
 /// What happens to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum ChangeAction {
     /// It is not there, and is created.
     Create,
     /// It is ours, and is applied again.
@@ -31,7 +31,7 @@ pub enum Action {
     Delete,
 }
 
-impl fmt::Display for Action {
+impl fmt::Display for ChangeAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Create => "create",
@@ -44,7 +44,7 @@ impl fmt::Display for Action {
 
 /// Why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum ChangeReason {
     /// It is new in git.
     New,
     /// It was ours and somebody deleted it.
@@ -63,7 +63,7 @@ pub enum Reason {
     RemovedWithNamespace,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for ChangeReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::New => "new in git",
@@ -80,23 +80,23 @@ impl fmt::Display for Reason {
 
 /// One change of a plan.
 #[derive(Debug, Clone)]
-pub struct Change {
-    action: Action,
-    reason: Reason,
+pub struct ObjectChange {
+    action: ChangeAction,
+    reason: ChangeReason,
     key: ObjectKey,
     desired: Option<Object>,
     uid: Option<String>,
     verify: bool,
 }
 
-impl Change {
+impl ObjectChange {
     /// What happens.
-    pub fn action(&self) -> Action {
+    pub fn action(&self) -> ChangeAction {
         self.action
     }
 
     /// Why.
-    pub fn reason(&self) -> Reason {
+    pub fn reason(&self) -> ChangeReason {
         self.reason
     }
 
@@ -117,7 +117,7 @@ impl Change {
 
     /// Whether an object is created.
     pub fn creates(&self) -> bool {
-        matches!(self.action, Action::Create | Action::Replace)
+        matches!(self.action, ChangeAction::Create | ChangeAction::Replace)
     }
 
     /// Whether the object is looked up by name first: an earlier pass already tried to create it, or it was ours and may
@@ -128,13 +128,13 @@ impl Change {
 
     /// Whether it takes a call of its own.
     pub fn is_own_call(&self) -> bool {
-        self.reason != Reason::RemovedWithNamespace
+        self.reason != ChangeReason::RemovedWithNamespace
     }
 }
 
 /// Why an object is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
+pub enum SkipReason {
     /// It exists and is not ours: who has a hand in it.
     Foreign(String),
     /// It carries our marks, and the inventory of this scope does not name it.
@@ -163,73 +163,86 @@ pub enum Held {
 
 /// An object that the plan leaves as it is, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct Skipped {
     /// Which object.
     pub key: ObjectKey,
     /// Why.
-    pub held: Held,
+    pub reason: SkipReason,
 }
 
-impl Note {
+impl Skipped {
     /// Whether the instance is not what git says as long as this stands. The others are wishes that somebody expressed.
     pub fn is_problem(&self) -> bool {
-        !matches!(self.held, Held::ReconcileDisabled | Held::PruneDisabled | Held::Drifted(_) | Held::Missing)
+        !matches!(
+            self.reason,
+            SkipReason::ReconcileDisabled | SkipReason::PruneDisabled | SkipReason::Drifted(_) | SkipReason::Missing
+        )
     }
 
     /// The next step.
     pub fn help(&self) -> String {
-        match &self.held {
-            Held::Foreign(_) | Held::Recreated(_) => {
+        match &self.reason {
+            SkipReason::Foreign(_) | SkipReason::Recreated(_) => {
                 "delete it if nobody needs it, or give yours another name; Dayfly never takes over what others made"
                     .into()
             }
-            Held::Unrecorded(scope) => format!(
+            SkipReason::Unrecorded(scope) => format!(
                 "restore ConfigMap/dayfly-system/{scope} as it was; or delete that ConfigMap, and Dayfly takes up again what \
                  carries its marks"
             ),
-            Held::Unknown => "nothing to do if the cluster is only briefly away; else look at the errors above".into(),
-            Held::Immutable(_) if immutable::holds_data(&self.key) => {
+            SkipReason::Unknown => {
+                "nothing to do if the cluster is only briefly away; else look at the errors above".into()
+            }
+            SkipReason::Immutable(_) if immutable::holds_data(&self.key) => {
                 "create one of another name, move the data, then remove this one".into()
             }
-            Held::Immutable(_) => {
+            SkipReason::Immutable(_) => {
                 format!(
                     "undo the change, give the object another name, or annotate it `{}: enabled` to let Dayfly delete and \
                          create it",
                     immutable::REPLACE
                 )
             }
-            Held::Terminating(_) => "ask the owner of what holds it; Dayfly goes on as soon as it is gone".into(),
-            Held::ReconcileDisabled => {
+            SkipReason::Terminating(_) => "ask the owner of what holds it; Dayfly goes on as soon as it is gone".into(),
+            SkipReason::ReconcileDisabled => {
                 "remove the annotation dayfly.dev/reconcile to let Dayfly manage it again".into()
             }
-            Held::PruneDisabled => "remove the annotation, or delete the object yourself".into(),
-            Held::Unlabeled => "put the label app.kubernetes.io/managed-by: dayfly back, or delete it yourself".into(),
-            Held::Shelters(_) => "move or delete what is in it".into(),
-            Held::Drifted(_) | Held::Missing => "commit the change to git, or set `drift: repair` for the tier".into(),
+            SkipReason::PruneDisabled => "remove the annotation, or delete the object yourself".into(),
+            SkipReason::Unlabeled => {
+                "put the label app.kubernetes.io/managed-by: dayfly back, or delete it yourself".into()
+            }
+            SkipReason::Shelters(_) => "move or delete what is in it".into(),
+            SkipReason::Drifted(_) | SkipReason::Missing => {
+                "commit the change to git, or set `drift: repair` for the tier".into()
+            }
         }
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.key)?;
-        match &self.held {
-            Held::Foreign(owners) => write!(f, "exists and is not Dayfly's, it belongs to {owners}; left untouched"),
-            Held::Unrecorded(scope) => {
+        match &self.reason {
+            SkipReason::Foreign(owners) => {
+                write!(f, "exists and is not Dayfly's, it belongs to {owners}; left untouched")
+            }
+            SkipReason::Unrecorded(scope) => {
                 write!(f, "was made by Dayfly, and the inventory of {scope} does not name it; left untouched")
             }
-            Held::Recreated(owners) => {
+            SkipReason::Recreated(owners) => {
                 write!(f, "was deleted and made anew by {owners}, so it is not Dayfly's any more; left untouched")
             }
-            Held::Unknown => f.write_str("could not be read from the cluster, so nothing is done to it"),
-            Held::Immutable(fields) => write!(f, "changed in a field that Kubernetes never lets change ({fields})"),
-            Held::Terminating(why) => write!(f, "is being deleted: {why}"),
-            Held::ReconcileDisabled => f.write_str("is left alone, as its annotation asks"),
-            Held::PruneDisabled => f.write_str("is not in git any more and is kept, as its annotation asks"),
-            Held::Unlabeled => f.write_str("lost its label app.kubernetes.io/managed-by, so it is not deleted"),
-            Held::Shelters(key) => write!(f, "is not deleted, since {key} in it is kept"),
-            Held::Drifted(owners) => write!(f, "was changed in the cluster by {owners}"),
-            Held::Missing => f.write_str("was deleted in the cluster"),
+            SkipReason::Unknown => f.write_str("could not be read from the cluster, so nothing is done to it"),
+            SkipReason::Immutable(fields) => {
+                write!(f, "changed in a field that Kubernetes never lets change ({fields})")
+            }
+            SkipReason::Terminating(why) => write!(f, "is being deleted: {why}"),
+            SkipReason::ReconcileDisabled => f.write_str("is left alone, as its annotation asks"),
+            SkipReason::PruneDisabled => f.write_str("is not in git any more and is kept, as its annotation asks"),
+            SkipReason::Unlabeled => f.write_str("lost its label app.kubernetes.io/managed-by, so it is not deleted"),
+            SkipReason::Shelters(key) => write!(f, "is not deleted, since {key} in it is kept"),
+            SkipReason::Drifted(owners) => write!(f, "was changed in the cluster by {owners}"),
+            SkipReason::Missing => f.write_str("was deleted in the cluster"),
         }
     }
 }
@@ -238,11 +251,11 @@ impl fmt::Display for Note {
 #[derive(Debug, Clone)]
 pub struct Plan {
     scope: Scope,
-    applies: Vec<Change>,
-    deletes: Vec<Change>,
+    applies: Vec<ObjectChange>,
+    deletes: Vec<ObjectChange>,
     forgets: Vec<ObjectKey>,
-    notes: Vec<Note>,
-    behind: usize,
+    notes: Vec<Skipped>,
+    blocked: usize,
     gates: BTreeMap<Wave, Vec<ObjectKey>>,
     force: bool,
     removal: bool,
@@ -260,7 +273,7 @@ impl Plan {
     }
 
     /// All changes in the order in which they happen.
-    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+    pub fn changes(&self) -> impl Iterator<Item = &ObjectChange> {
         self.applies.iter().chain(&self.deletes)
     }
 
@@ -272,12 +285,12 @@ impl Plan {
     }
 
     /// What is applied, wave by wave. A wave starts when the objects of the earlier ones are healthy.
-    pub fn waves(&self) -> impl Iterator<Item = (Wave, &[Change])> {
+    pub fn waves(&self) -> impl Iterator<Item = (Wave, &[ObjectChange])> {
         in_waves(&self.applies)
     }
 
     /// What is deleted, after all waves went well and in the reverse order: routes first, namespaces last.
-    pub fn deletions(&self) -> impl Iterator<Item = (Wave, &[Change])> {
+    pub fn deletions(&self) -> impl Iterator<Item = (Wave, &[ObjectChange])> {
         in_waves(&self.deletes)
     }
 
@@ -288,13 +301,13 @@ impl Plan {
     }
 
     /// What is left as it is, and why.
-    pub fn notes(&self) -> &[Note] {
+    pub fn notes(&self) -> &[Skipped] {
         &self.notes
     }
 
     /// How many changes wait until the problems among the notes are solved.
-    pub fn behind(&self) -> usize {
-        self.behind
+    pub fn blocked(&self) -> usize {
+        self.blocked
     }
 
     /// The objects of a wave that must be healthy before the next one starts.
@@ -324,12 +337,12 @@ impl fmt::Display for Plan {
         let count = |action| self.changes().filter(|change| change.action == action).count();
         let problems = self.notes.iter().filter(|note| note.is_problem()).count();
         let parts = [
-            (count(Action::Create), "to create"),
-            (count(Action::Update), "to update"),
-            (count(Action::Replace), "to replace"),
-            (count(Action::Delete), "to delete"),
+            (count(ChangeAction::Create), "to create"),
+            (count(ChangeAction::Update), "to update"),
+            (count(ChangeAction::Replace), "to replace"),
+            (count(ChangeAction::Delete), "to delete"),
             (problems, "held back"),
-            (self.behind, "waiting behind that"),
+            (self.blocked, "blocked by that"),
             (self.notes.len() - problems, "left as is"),
         ];
         let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
@@ -337,7 +350,7 @@ impl fmt::Display for Plan {
     }
 }
 
-fn in_waves(changes: &[Change]) -> impl Iterator<Item = (Wave, &[Change])> {
+fn in_waves(changes: &[ObjectChange]) -> impl Iterator<Item = (Wave, &[ObjectChange])> {
     changes
         .chunk_by(|a, b| kinds::wave(&a.key) == kinds::wave(&b.key))
         .filter_map(|chunk| Some((kinds::wave(&chunk.first()?.key), chunk)))

@@ -13,19 +13,19 @@ use dayfly_lifecycle::expiry;
 use dayfly_lifecycle::history::{History, Life};
 use dayfly_model::names::{AppName, InstanceKey, TierName};
 use dayfly_model::platform::{Environment, Platform};
-use dayfly_model::scope::{Place, Scope};
+use dayfly_model::scope::{Location, Scope};
 use jiff::Timestamp;
 
 use crate::inventory::Inventory;
 
 /// What the decision depends on.
-pub struct Facts<'a> {
+pub struct RemovalFacts<'a> {
     /// The tip's platform.
     pub platform: &'a Platform,
     /// The tip's history.
     pub history: &'a History,
     /// The inventories that were found, of all tiers.
-    pub inventories: Vec<Found<'a>>,
+    pub inventories: Vec<FoundInventory<'a>>,
     /// What runs as git says, where its tier is now. What moves leaves the old place only then.
     pub settled: &'a BTreeSet<Scope>,
     /// The tiers that an approved commit moved to another cluster.
@@ -41,7 +41,7 @@ pub struct Facts<'a> {
 }
 
 /// An inventory that was found.
-pub struct Found<'a> {
+pub struct FoundInventory<'a> {
     /// The inventory.
     pub inventory: &'a Inventory,
     /// The id of its cluster.
@@ -50,9 +50,9 @@ pub struct Found<'a> {
     pub left_on: Option<&'a str>,
 }
 
-impl Found<'_> {
-    fn place(&self) -> Place {
-        Place { cluster: self.cluster.to_owned(), scope: self.inventory.scope().clone() }
+impl FoundInventory<'_> {
+    fn place(&self) -> Location {
+        Location { cluster: self.cluster.to_owned(), scope: self.inventory.scope().clone() }
     }
 
     fn tier(&self) -> &TierName {
@@ -64,14 +64,14 @@ impl Found<'_> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removals {
     /// What goes.
-    pub remove: Vec<Place>,
+    pub remove: Vec<Location>,
     /// What would go and stays for now, and why: a sentence, and the next step.
-    pub stays: Vec<Stay>,
+    pub withheld: Vec<Withheld>,
 }
 
 /// A removal that does not happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stay {
+pub struct Withheld {
     /// Whose objects.
     pub scope: Scope,
     /// Why.
@@ -81,9 +81,9 @@ pub struct Stay {
 }
 
 /// What of the instances in the clusters is to go.
-pub fn removals(facts: &Facts<'_>) -> Removals {
+pub fn removals(facts: &RemovalFacts<'_>) -> Removals {
     let mut removals = Removals::default();
-    let mut surprises: BTreeMap<&TierName, Vec<&Found<'_>>> = BTreeMap::new();
+    let mut surprises: BTreeMap<&TierName, Vec<&FoundInventory<'_>>> = BTreeMap::new();
     for found in &facts.inventories {
         let (scope, tier) = (found.inventory.scope(), found.tier());
         let fate = match scope {
@@ -92,15 +92,15 @@ pub fn removals(facts: &Facts<'_>) -> Removals {
         };
         match fate {
             Fate::Keep => {}
-            Fate::Stay(why, help) => removals.stays.push(Stay { scope: scope.clone(), why, help }),
+            Fate::Withheld(why, help) => removals.withheld.push(Withheld { scope: scope.clone(), why, help }),
             Fate::Expected if environment(facts, tier).is_some() => removals.remove.push(found.place()),
             Fate::Expected | Fate::Surprise => surprises.entry(tier).or_default().push(found),
         }
     }
     for (tier, found) in surprises {
         match over_budget(facts, tier, found.len()) {
-            None => removals.remove.extend(found.into_iter().map(Found::place)),
-            Some((why, help)) => removals.stays.extend(found.into_iter().map(|found| Stay {
+            None => removals.remove.extend(found.into_iter().map(FoundInventory::place)),
+            Some((why, help)) => removals.withheld.extend(found.into_iter().map(|found| Withheld {
                 scope: found.inventory.scope().clone(),
                 why: why.clone(),
                 help: help.clone(),
@@ -113,13 +113,13 @@ pub fn removals(facts: &Facts<'_>) -> Removals {
 
 enum Fate {
     Keep,
-    Stay(String, String),
+    Withheld(String, String),
     /// Announced by an expiry, or confirmed by a person.
     Expected,
     Surprise,
 }
 
-fn fate(facts: &Facts<'_>, found: &Found<'_>, key: &InstanceKey) -> Fate {
+fn fate(facts: &RemovalFacts<'_>, found: &FoundInventory<'_>, key: &InstanceKey) -> Fate {
     let is_confirmed = (facts.is_confirmed)(&key.app);
     if let Some(item) = facts.platform.apps.get(&key.app) {
         let Some(app) = item.get() else { return Fate::Keep };
@@ -133,13 +133,13 @@ fn fate(facts: &Facts<'_>, found: &Found<'_>, key: &InstanceKey) -> Fate {
         if facts.settled.contains(&Scope::Instance(moved)) {
             return if is_approved { Fate::Expected } else { Fate::Surprise };
         }
-        return Fate::Stay(
+        return Fate::Withheld(
             format!("{} moves to {place} and goes on running {here} until it runs there", key.app),
             format!("`dayfly status {}` tells what it waits for", key.app),
         );
     }
     if let Some(folder) = facts.platform.misnamed.get(&key.app) {
-        return Fate::Stay(
+        return Fate::Withheld(
             format!("apps/{folder} has no legal name, and stands where {} stood, which goes on running", key.app),
             format!("name the folder apps/{} again", key.app),
         );
@@ -148,7 +148,7 @@ fn fate(facts: &Facts<'_>, found: &Found<'_>, key: &InstanceKey) -> Fate {
         if facts.is_swept {
             return Fate::Expected;
         }
-        return Fate::Stay(
+        return Fate::Withheld(
             format!("{} runs in {}, and the history of git does not know it", key.app, key.tier),
             "look whether this is the right repository and branch; if it may go all the same: dayfly retire --confirm"
                 .into(),
@@ -158,7 +158,7 @@ fn fate(facts: &Facts<'_>, found: &Found<'_>, key: &InstanceKey) -> Fate {
         return Fate::Expected;
     }
     if facts.platform.apps.is_empty() {
-        return Fate::Stay(
+        return Fate::Withheld(
             "apps/ has no app any more, so nothing is deleted".into(),
             "if all apps are meant to go, confirm it: dayfly retire --confirm".into(),
         );
@@ -168,14 +168,14 @@ fn fate(facts: &Facts<'_>, found: &Found<'_>, key: &InstanceKey) -> Fate {
 
 /// What runs where its tier is not, without an approved commit that says so: the kubeconfig may have changed by mistake.
 fn unmoved(tier: &TierName, cluster: &str) -> Fate {
-    Fate::Stay(
+    Fate::Withheld(
         format!("{tier} is on another cluster than before, and no approved commit moved it away from {cluster}"),
         "look whether the kubeconfig's context leads to the right cluster; nothing is deleted meanwhile".into(),
     )
 }
 
 /// Whether an app's time was up, as its last manifest and its tier have it.
-fn is_over(facts: &Facts<'_>, key: &InstanceKey, life: &Life) -> bool {
+fn is_over(facts: &RemovalFacts<'_>, key: &InstanceKey, life: &Life) -> bool {
     let known = life.facts.lifetime().zip(environment(facts, &key.tier));
     let is_of_tier = life.facts.tier.as_deref() == Some(key.tier.as_str());
     known.is_some_and(|(lifetime, environment)| {
@@ -184,10 +184,11 @@ fn is_over(facts: &Facts<'_>, key: &InstanceKey, life: &Life) -> bool {
 }
 
 /// What a tier has once goes only with a move to another cluster, after all its apps.
-fn fate_of_shared(facts: &Facts<'_>, found: &Found<'_>) -> Fate {
+fn fate_of_shared(facts: &RemovalFacts<'_>, found: &FoundInventory<'_>) -> Fate {
     let (scope, tier) = (found.inventory.scope(), found.tier());
-    let is_app_of_it =
-        |other: &Found<'_>| (other.cluster, other.tier()) == (found.cluster, tier) && other.inventory.scope() != scope;
+    let is_app_of_it = |other: &FoundInventory<'_>| {
+        (other.cluster, other.tier()) == (found.cluster, tier) && other.inventory.scope() != scope
+    };
     let Some(cluster) = found.left_on.filter(|_| !facts.inventories.iter().any(is_app_of_it)) else {
         return Fate::Keep;
     };
@@ -197,17 +198,17 @@ fn fate_of_shared(facts: &Facts<'_>, found: &Found<'_>) -> Fate {
     if facts.settled.contains(scope) {
         return Fate::Expected;
     }
-    Fate::Stay(
+    Fate::Withheld(
         format!("what {tier} has once moves to another cluster and stays on {cluster} until it stands there"),
         format!("see the findings about environments/{tier}/shared/"),
     )
 }
 
-fn environment<'a>(facts: &Facts<'a>, tier: &TierName) -> Option<&'a Environment> {
+fn environment<'a>(facts: &RemovalFacts<'a>, tier: &TierName) -> Option<&'a Environment> {
     facts.platform.environments.get(tier).and_then(|item| item.get()).map(|environment| &**environment)
 }
 
-fn over_budget(facts: &Facts<'_>, tier: &TierName, removals: usize) -> Option<(String, String)> {
+fn over_budget(facts: &RemovalFacts<'_>, tier: &TierName, removals: usize) -> Option<(String, String)> {
     let Some(environment) = environment(facts, tier) else {
         return Some((
             format!("environments/{tier} cannot be read, so nothing is deleted from {tier}"),
@@ -277,13 +278,13 @@ mod tests {
         history: &'a History,
         inventories: &'a [Inventory],
         none: &'a (BTreeSet<Scope>, BTreeSet<TierName>),
-    ) -> Facts<'a> {
-        Facts {
+    ) -> RemovalFacts<'a> {
+        RemovalFacts {
             platform,
             history,
             inventories: inventories
                 .iter()
-                .map(|inventory| Found { inventory, cluster: "id", left_on: None })
+                .map(|inventory| FoundInventory { inventory, cluster: "id", left_on: None })
                 .collect(),
             settled: &none.0,
             moved: &none.1,
@@ -308,7 +309,7 @@ mod tests {
         let all = inventories(&apps, "sandbox");
         assert_eq!(decide(&platform, &history(&apps, YOUNG), &all[..2]).remove.len(), 2);
         let over = decide(&platform, &history(&apps, YOUNG), &all);
-        assert_eq!((over.remove.len(), over.stays.len()), (0, 3));
+        assert_eq!((over.remove.len(), over.withheld.len()), (0, 3));
         assert_eq!(decide(&platform, &history(&apps, OLD), &all).remove.len(), 3);
     }
 
@@ -320,7 +321,7 @@ mod tests {
         commit(&mut history, 2, &apps, Some(&renewed));
         commit(&mut history, 3, &apps, None);
         let decided = decide(&platform, &history, &inventories(&apps, "sandbox"));
-        assert_eq!((decided.remove.len(), decided.stays.len()), (0, 1));
+        assert_eq!((decided.remove.len(), decided.withheld.len()), (0, 1));
     }
 
     #[test]
@@ -333,7 +334,7 @@ mod tests {
         let decide = |digit| {
             let is_confirmed = |app: &AppName| history.had_left(app, &[digit; 20].into());
             let facts = facts(&platform, history, &inventories, &none);
-            removals(&Facts { is_confirmed: &is_confirmed, ..facts })
+            removals(&RemovalFacts { is_confirmed: &is_confirmed, ..facts })
         };
         assert_eq!([1, 2, 3].map(|digit| decide(digit).remove.len()), [0, 3, 3]);
     }
@@ -342,7 +343,7 @@ mod tests {
     fn the_last_app_goes_when_its_time_is_up_and_not_by_surprise() {
         let (platform, apps) = (platform(&[]), names(1));
         let surprise = decide(&platform, &history(&apps, YOUNG), &inventories(&apps, "sandbox"));
-        assert_eq!((surprise.remove.len(), surprise.stays.len()), (0, 1));
+        assert_eq!((surprise.remove.len(), surprise.withheld.len()), (0, 1));
         assert_eq!(decide(&platform, &history(&apps, OLD), &inventories(&apps, "sandbox")).remove.len(), 1);
     }
 
@@ -354,13 +355,14 @@ mod tests {
         let there = scopes(&there.iter().map(String::as_str).collect::<Vec<_>>());
         let (platform, history, inventories) = (platform(&moved), history(&apps, YOUNG), inventories(&apps, "sandbox"));
         let none = Default::default();
-        let decide =
-            |inventories, settled| removals(&Facts { settled, ..facts(&platform, &history, inventories, &none) });
+        let decide = |inventories, settled| {
+            removals(&RemovalFacts { settled, ..facts(&platform, &history, inventories, &none) })
+        };
         let all = decide(&inventories, &there);
-        assert_eq!((all.remove.len(), all.stays.len()), (0, 3), "three are more than the two that may go at once");
+        assert_eq!((all.remove.len(), all.withheld.len()), (0, 3), "three are more than the two that may go at once");
         assert_eq!(decide(&inventories[..2], &there).remove.len(), 2);
         let waiting = decide(&inventories[..2], &none.0);
-        assert_eq!((waiting.remove.len(), waiting.stays.len()), (0, 2));
+        assert_eq!((waiting.remove.len(), waiting.withheld.len()), (0, 2));
     }
 
     #[test]
@@ -372,13 +374,13 @@ mod tests {
         let (none, approved) = (Default::default(), BTreeSet::from(["sandbox".parse().unwrap()]));
         let decide = |left, moved, settled: &[&str]| {
             let facts = facts(&platform, &history, left, &none);
-            let found = |found| Found { left_on: Some("old"), ..found };
+            let found = |found| FoundInventory { left_on: Some("old"), ..found };
             let inventories = facts.inventories.into_iter().map(found).collect();
-            removals(&Facts { inventories, moved, settled: &scopes(settled), ..facts })
+            removals(&RemovalFacts { inventories, moved, settled: &scopes(settled), ..facts })
         };
         let waiting = decide(&left, &approved, &["sandbox"]);
         assert_eq!(waiting.remove, []);
-        let [stay] = &waiting.stays[..] else { panic!("{waiting:?}") };
+        let [stay] = &waiting.withheld[..] else { panic!("{waiting:?}") };
         assert_eq!(stay.why, "app-0 moves to another cluster and goes on running on old until it runs there");
         let gone = |left, moved| -> Vec<String> {
             let decided = decide(left, moved, &["sandbox", "app-0.sandbox"]);
@@ -398,19 +400,19 @@ mod tests {
         let platform = platform(&[("App-0", "sandbox")]);
         let decided = decide(&platform, &history(&apps, YOUNG), &inventories(&apps, "sandbox"));
         assert_eq!(decided.remove, []);
-        assert!(decided.stays[0].why.starts_with("apps/App-0 has no legal name"), "{:?}", decided.stays);
+        assert!(decided.withheld[0].why.starts_with("apps/App-0 has no legal name"), "{:?}", decided.withheld);
     }
 
     #[test]
     fn nothing_is_deleted_from_a_tier_that_is_no_more_and_nothing_that_history_does_not_know() {
         let (platform, apps) = (platform(&[("other", "sandbox")]), names(1));
         let lost = decide(&platform, &history(&apps, OLD), &inventories(&apps, "production"));
-        assert_eq!((lost.remove.len(), lost.stays.len()), (0, 1));
+        assert_eq!((lost.remove.len(), lost.withheld.len()), (0, 1));
         let (unknown, none) = (History::default(), Default::default());
         let inventories = inventories(&apps, "sandbox");
         let decided = decide(&platform, &unknown, &inventories);
-        assert_eq!((decided.remove.len(), decided.stays.len()), (0, 1));
-        let swept = Facts { is_swept: true, ..facts(&platform, &unknown, &inventories, &none) };
+        assert_eq!((decided.remove.len(), decided.withheld.len()), (0, 1));
+        let swept = RemovalFacts { is_swept: true, ..facts(&platform, &unknown, &inventories, &none) };
         assert_eq!(removals(&swept).remove.len(), 1, "somebody looked at the tip and confirmed what it lacks");
     }
 }

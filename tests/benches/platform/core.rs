@@ -8,7 +8,7 @@ use dayfly_judge::evaluate::{Desired, Evaluation, Evaluator};
 use dayfly_judge::policy::PolicySet;
 use dayfly_judge::render::{self, Manifests};
 use dayfly_model::platform::{Instance, Platform};
-use dayfly_model::snapshot::{Entry, Snapshot};
+use dayfly_model::snapshot::{FileEntry, Snapshot};
 use dayfly_tests::generate::Shape;
 use jiff::Timestamp;
 use rayon::ThreadPoolBuilder;
@@ -52,7 +52,7 @@ fn measure_here(apps: usize) -> Figures {
     figures.set("objects", manifests.iter().map(|manifests| manifests.objects.len()).sum::<usize>() as f64);
 
     let (path, bytes) = shape.app(apps / 2, 1);
-    let edited = snapshot.patched(None, [(path, Some(Entry::file(bytes)))]);
+    let edited = snapshot.patched(None, [(path, Some(FileEntry::file(bytes)))]);
     let (again, reload) = timed(|| {
         let platform = Platform::load(&edited, Some(&platform));
         judge(&mut evaluator, &platform)

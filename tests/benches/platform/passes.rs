@@ -6,11 +6,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use dayfly::home::Home;
 use dayfly_calls::Calls;
-use dayfly_cluster::clusters::Target;
+use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::reconcile::{Pass, Reconciler};
 use dayfly_git::{Commit, MAIN, Repository, Writer};
 use dayfly_judge::evaluate::{Desired, Evaluator};
-use dayfly_lifecycle::ledger::{Fact, Signer};
+use dayfly_lifecycle::ledger::{LedgerFact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config};
 use dayfly_model::digest::Revision;
 use dayfly_model::kinds::{self, WAVES};
@@ -220,7 +220,7 @@ impl World {
         std::fs::write(home.kubeconfig(), &server.kubeconfig).unwrap();
         let world = Self { home, signer, _server: server, _folder: folder };
         let first = world.commit_on(None, &files);
-        dayfly_git::ledger::append(&world.repository(), &world.signer, first, now(), Fact::Baseline).unwrap();
+        dayfly_git::ledger::append(&world.repository(), &world.signer, first, now(), LedgerFact::Baseline).unwrap();
         world
     }
 
@@ -229,7 +229,7 @@ impl World {
     }
 
     fn reconciler(&self) -> Reconciler {
-        let target = Target { kubeconfig: Some(self.home.kubeconfig()), context: None };
+        let target = ClusterTarget { kubeconfig: Some(self.home.kubeconfig()), context: None };
         Reconciler::with_calls(self.repository(), self.signer.verifier(), target, Calls::default())
             .at_stated_times(true)
     }

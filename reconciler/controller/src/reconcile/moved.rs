@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use dayfly_cluster::{ClusterError, Fact};
+use dayfly_cluster::{ClusterError, ClusterErrorKind};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::TierName;
 use dayfly_model::platform::environment;
@@ -76,7 +76,7 @@ impl Reconciler {
     /// Whether something that has its home elsewhere is left on a cluster. One where nothing is left is let go.
     async fn look_at(
         &mut self,
-        place: &environment::Cluster,
+        place: &environment::ClusterRef,
         waits: Waits,
         pass: &mut Pass,
     ) -> Result<bool, ClusterError> {
@@ -103,14 +103,14 @@ impl Reconciler {
     }
 
     /// The clusters that approved environments named before and name no more.
-    fn places_before(&mut self, view: &View) -> BTreeMap<environment::Cluster, Before> {
+    fn places_before(&mut self, view: &View) -> BTreeMap<environment::ClusterRef, Before> {
         let environments = view.platform.environments.values().filter_map(|item| item.get());
         let named: BTreeSet<_> = environments.map(|environment| environment.cluster.clone()).collect();
         // Whoever comes back to a cluster may leave something there again.
         self.left.retain(|place, _| !named.contains(place));
-        let mut places: BTreeMap<environment::Cluster, Before> = BTreeMap::new();
+        let mut places: BTreeMap<environment::ClusterRef, Before> = BTreeMap::new();
         let homes = self.source.homes_before(&view.approvals);
-        let is_elsewhere = |tier: &TierName, place: &environment::Cluster| {
+        let is_elsewhere = |tier: &TierName, place: &environment::ClusterRef| {
             let now = view.platform.environments.get(tier).and_then(|item| item.get());
             now.is_some_and(|now| now.cluster != *place)
         };
@@ -131,10 +131,10 @@ impl Reconciler {
 impl Before {
     /// The finding that nobody knows what is left; none where people approved the platform without that cluster.
     fn unknown(&self, error: &ClusterError) -> Option<Diagnostic> {
-        let is_configured = !matches!(error.fact, Fact::NotConfigured(_));
+        let is_configured = !matches!(error.kind, ClusterErrorKind::NotConfigured(_));
         let tiers: Vec<_> = self.tiers.iter().map(ToString::to_string).collect();
         let (place, tiers) = (format!("{}: {}", error.cluster, error.subject), tiers.join(", "));
-        let fact = format!("{tiers} was there before, and what it left runs on: {}", error.fact);
+        let fact = format!("{tiers} was there before, and what it left runs on: {}", error.kind);
         let help = match is_configured {
             true => "bring the cluster back, so that Dayfly removes it; or take it out of the kubeconfig if it is gone",
             false => "bring its context back, so that Dayfly removes it; or, if it is gone, approve that: dayfly adopt",

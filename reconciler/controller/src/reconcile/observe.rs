@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dayfly_cluster::{Cluster, ClusterError, Fact};
-use dayfly_model::scope::{Place, Scope};
+use dayfly_cluster::{Cluster, ClusterError, ClusterErrorKind};
+use dayfly_model::scope::{Location, Scope};
 use dayfly_plan::inventory::{Inventory, InventoryError};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -85,8 +85,8 @@ pub(super) fn is_nothing(inventory: &Inventory) -> bool {
 }
 
 pub(super) fn unanswered(cluster: &Cluster, waited: Duration) -> ClusterError {
-    let fact = Fact::TimedOut { what: "it has not answered yet".into(), waited };
-    ClusterError { cluster: cluster.name().to_owned(), subject: "connection".into(), fact }
+    let kind = ClusterErrorKind::TimedOut { what: "it has not answered yet".into(), waited };
+    ClusterError { cluster: cluster.name().to_owned(), subject: "connection".into(), kind }
 }
 
 impl Reconciler {
@@ -166,7 +166,7 @@ impl Reconciler {
         for error in seen.broken {
             match error.name.parse::<Scope>() {
                 Ok(scope) if self.tiers.get(scope.tier()).is_some_and(|home| home.name() == cluster.name()) => {
-                    self.stale.insert(Place { cluster: id.clone(), scope });
+                    self.stale.insert(Location { cluster: id.clone(), scope });
                 }
                 _ => pass.diagnostics.push(unreadable(&error)),
             }

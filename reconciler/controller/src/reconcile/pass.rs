@@ -7,7 +7,7 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Revision;
 use dayfly_model::names::{AppName, TierName};
 use dayfly_model::scope::Scope;
-use dayfly_plan::plan::Action;
+use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Status;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -57,7 +57,7 @@ pub struct Changed {
     /// The tier.
     pub tier: TierName,
     /// What happened.
-    pub action: Action,
+    pub action: ChangeAction,
     /// To which object.
     pub object: String,
 }

@@ -6,14 +6,14 @@ use dayfly_cluster::Cluster;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, TierName};
 use dayfly_model::object::ObjectKey;
-use dayfly_plan::plan::{self, Action, Note, Plan};
+use dayfly_plan::plan::{self, ChangeAction, Plan, Skipped};
 use serde::Serialize;
 
 use super::Changed;
 use super::report::{about, changed, noted, trouble};
 
 /// What `apply` would do.
-pub struct Preview {
+pub struct PlanPreview {
     /// Every change, with its diff.
     pub changes: Vec<PreviewedChange>,
     /// What somebody should know.
@@ -41,7 +41,7 @@ pub struct PreviewedChange {
     pub along: Vec<String>,
 }
 
-impl Preview {
+impl PlanPreview {
     /// Tries every plan on its cluster, by dry runs, and looks at what a deletion takes along.
     pub(super) async fn of(plans: Vec<(Cluster, Plan)>, diagnostics: Vec<Diagnostic>, unknown: Vec<TierName>) -> Self {
         let left = diagnostics.iter().filter(|found| found.is_error()).filter_map(|found| found.app.clone());
@@ -69,7 +69,7 @@ impl Preview {
             preview.failed += errors.len();
             preview.diagnostics.extend(errors.iter().map(|error| about(trouble(error), plan.scope())));
             preview.diagnostics.extend(plan.notes().iter().map(|note| about(noted(note), plan.scope())));
-            if plan.notes().iter().any(Note::is_problem) {
+            if plan.notes().iter().any(Skipped::is_problem) {
                 preview.left.extend(plan.scope().app().cloned());
             }
         }
@@ -83,7 +83,7 @@ impl Preview {
 
     /// `2 to create, 1 to delete`, or that there is nothing.
     pub fn summary(&self) -> String {
-        let mut counts: BTreeMap<Action, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<ChangeAction, usize> = BTreeMap::new();
         self.changes.iter().for_each(|change| *counts.entry(change.change.action).or_default() += 1);
         let parts: Vec<_> = counts.iter().map(|(action, count)| format!("{count} to {action}")).collect();
         let unknown: Vec<_> = self.unknown.iter().map(ToString::to_string).collect();

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use dayfly_cluster::Limits;
+use dayfly_cluster::WaitLimits;
 use dayfly_model::names::InstanceKey;
 use dayfly_model::scope::Scope;
 use dayfly_plan::health::Health;
 use dayfly_plan::inventory::LastPass;
 use dayfly_plan::plan;
-use dayfly_plan::removal::{self, Facts, Found, Removals};
+use dayfly_plan::removal::{self, FoundInventory, RemovalFacts, Removals};
 use jiff::Timestamp;
 
 use super::{Pass, Reconciler, Work};
@@ -26,7 +26,7 @@ impl Reconciler {
         let mut inventories = Vec::new();
         for (id, cluster) in &self.reached {
             let there = self.inventories.get(id).into_iter().flat_map(BTreeMap::values);
-            inventories.extend(there.filter(|inventory| is_known(inventory.scope())).map(|inventory| Found {
+            inventories.extend(there.filter(|inventory| is_known(inventory.scope())).map(|inventory| FoundInventory {
                 inventory,
                 cluster: id,
                 left_on: self.is_left(id, inventory.scope()).then(|| cluster.name()),
@@ -41,7 +41,7 @@ impl Reconciler {
             (found.left_on.is_some() || there != *here).then_some(there)
         });
         let settled = moves.filter(|scope| self.is_settled(scope, view) && self.is_well(scope)).collect();
-        let mut removals = removal::removals(&Facts {
+        let mut removals = removal::removals(&RemovalFacts {
             platform: &view.platform,
             history: self.source.history(),
             inventories,
@@ -63,7 +63,7 @@ impl Reconciler {
         view: &View,
         now: Timestamp,
         gone: &Removals,
-        limits: Limits,
+        limits: WaitLimits,
         pass: &mut Pass,
     ) {
         if gone.remove.iter().any(|place| self.is_left(&place.cluster, &place.scope)) {

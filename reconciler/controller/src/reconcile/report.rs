@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dayfly_cluster::{ChangeSet, ClusterError};
-use dayfly_judge::evaluate::{Evaluated, Held, Verdict};
+use dayfly_judge::evaluate::{Evaluated, HeldReason, Verdict};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::AppName;
 use dayfly_model::object::ObjectKey;
@@ -12,8 +12,8 @@ use dayfly_model::scope::Scope;
 use dayfly_plan::health::Health;
 use dayfly_plan::inventory::{Inventory, InventoryError};
 use dayfly_plan::observed::Seen;
-use dayfly_plan::plan::{self, Action, Note};
-use dayfly_plan::removal::{Removals, Stay};
+use dayfly_plan::plan::{self, ChangeAction, Skipped};
+use dayfly_plan::removal::{Removals, Withheld};
 use dayfly_plan::status::{Phase, Status};
 use jiff::Timestamp;
 
@@ -75,7 +75,7 @@ impl Pass {
 }
 
 /// A change of an object, as the JSON formats tell it.
-pub(super) fn changed(scope: &Scope, action: Action, key: &ObjectKey) -> Changed {
+pub(super) fn changed(scope: &Scope, action: ChangeAction, key: &ObjectKey) -> Changed {
     let app = scope.app().map(ToString::to_string).unwrap_or_default();
     Changed { app, tier: scope.tier().clone(), action, object: key.to_string() }
 }
@@ -83,14 +83,14 @@ pub(super) fn changed(scope: &Scope, action: Action, key: &ObjectKey) -> Changed
 /// A cluster's error as a finding: its place is the cluster and the object.
 pub(super) fn trouble(error: &ClusterError) -> Diagnostic {
     let place = format!("{}: {}", error.cluster, error.subject);
-    Diagnostic::error(&format!("cluster/{}", error.reason()), place, error.fact.to_string()).help(error.help())
+    Diagnostic::error(&format!("cluster/{}", error.reason()), place, error.kind.to_string()).help(error.help())
 }
 
 /// The errors of a cluster's kinds: what befalls many of them alike is told once.
 pub(super) fn troubles(errors: &[ClusterError]) -> Vec<Diagnostic> {
     let mut told: Vec<(&ClusterError, usize)> = Vec::new();
     for error in errors {
-        match told.iter_mut().find(|(first, _)| first.fact == error.fact) {
+        match told.iter_mut().find(|(first, _)| first.kind == error.kind) {
             Some((_, others)) => *others += 1,
             None => told.push((error, 0)),
         }
@@ -110,11 +110,11 @@ pub(super) fn unreadable(error: &InventoryError) -> Diagnostic {
 /// An object whose deletion was asked for and does not end, in the words that the next plan has for it.
 fn hangs((key, health): &(ObjectKey, Health)) -> Option<Diagnostic> {
     let Health::Terminating(why) = health else { return None };
-    Some(noted(&Note { key: key.clone(), held: plan::Held::Terminating(why.to_string()) }))
+    Some(noted(&Skipped { key: key.clone(), reason: plan::SkipReason::Terminating(why.to_string()) }))
 }
 
 /// An object that a plan leaves as it is, as a finding.
-pub(super) fn noted(note: &Note) -> Diagnostic {
+pub(super) fn noted(note: &Skipped) -> Diagnostic {
     let text = note.to_string();
     let (place, fact) = text.split_once(": ").unwrap_or(("", &text));
     let make = if note.is_problem() { Diagnostic::error } else { Diagnostic::warning };
@@ -122,7 +122,7 @@ pub(super) fn noted(note: &Note) -> Diagnostic {
 }
 
 /// A removal that does not happen, as a finding.
-pub(super) fn stay(stay: &Stay) -> Diagnostic {
+pub(super) fn stay(stay: &Withheld) -> Diagnostic {
     about(
         Diagnostic::warning("remove/stays", stay.scope.to_string(), stay.why.clone()).help(stay.help.clone()),
         &stay.scope,
@@ -145,7 +145,7 @@ impl Reconciler {
         let failed = pass.diagnostics.iter().filter(|found| found.is_error() && found.rule.starts_with("cluster/"));
         let failures: BTreeMap<_, _> =
             failed.rev().filter_map(|found| Some((found.app.clone()?, found.to_string()))).collect();
-        let stays = removals.stays.iter().rev();
+        let stays = removals.withheld.iter().rev();
         let stays: BTreeMap<_, _> = stays.filter_map(|stay| Some((stay.scope.app()?, stay.why.as_str()))).collect();
         for evaluated in view.evaluation.instances.values() {
             let app = &evaluated.app;
@@ -255,7 +255,7 @@ impl Reconciler {
             (_, _, Some(Health::Progressing(why) | Health::Terminating(why))) => (Phase::Reconciling, why.to_string()),
             _ if known.is_unfinished => (Phase::Reconciling, String::new()),
             _ => match evaluated.held {
-                Some(Held::Changed | Held::New) => {
+                Some(HeldReason::Changed | HeldReason::New) => {
                     let waits = "a change waits for approval, and what was approved runs on";
                     (Phase::Held, format!("{waits}; {}", approve(evaluated)))
                 }

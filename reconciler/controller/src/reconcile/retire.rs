@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dayfly_forge::{Carried, carry};
 use dayfly_lifecycle::retire::{self, Announcements};
 use dayfly_lifecycle::suspend;
-use dayfly_lifecycle::{Action, Clock, Proposal};
+use dayfly_lifecycle::{Clock, Proposal, ProposalAction};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, InstanceKey, TierName};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rewritten::Basis;
 use super::{Pass, Proposed, Reconciler, Retired};
-use crate::error::{Error, Reason};
+use crate::error::{Error, ErrorReason};
 use crate::source::View;
 use crate::steady::Steady;
 
@@ -161,7 +161,7 @@ impl Reconciler {
         let mut tip = view.tip.clone();
         for proposal in proposals {
             match carry(self.repository(), &tip, proposal, now, self.clusters.calls()).map_err(Error::from) {
-                Err(error) if error.reason() == Reason::Conflict && self.repository().tip()? != tip => {
+                Err(error) if error.reason() == ErrorReason::Conflict && self.repository().tip()? != tip => {
                     return Err(error);
                 }
                 // What cannot be retired now stops nobody else.
@@ -171,7 +171,7 @@ impl Reconciler {
                 }
                 Ok(Carried::Committed(commit)) => {
                     retirement.has_committed = true;
-                    let retired = proposal.apps.iter().filter(|_| proposal.action == Action::Retire);
+                    let retired = proposal.apps.iter().filter(|_| proposal.action == ProposalAction::Retire);
                     retirement.retired.extend(retired.map(|app| Retired {
                         app: app.clone(),
                         tier: proposal.tier.clone(),

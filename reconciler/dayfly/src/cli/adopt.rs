@@ -6,9 +6,9 @@ use dayfly_controller::error::Error;
 use dayfly_controller::source::{Source, View};
 use dayfly_git::Repository;
 use dayfly_git::ledger;
-use dayfly_judge::evaluate::{Desired, Evaluated, Evaluator, Held};
+use dayfly_judge::evaluate::{Desired, Evaluated, Evaluator, HeldReason};
 use dayfly_judge::render;
-use dayfly_lifecycle::ledger::{Fact, Signer};
+use dayfly_lifecycle::ledger::{LedgerFact, Signer};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Revision;
 use dayfly_model::names::{AppName, TierName};
@@ -109,7 +109,7 @@ impl Work<'_> {
             self.approval.control = view.control_waits;
             self.approval.apps = view.evaluation.instances.values().filter_map(|instance| waited(instance)).collect();
         }
-        self.append(Fact::Baseline)?;
+        self.append(LedgerFact::Baseline)?;
         tell_baseline(self.context, &self.approval);
         Ok(0)
     }
@@ -152,7 +152,7 @@ impl Work<'_> {
         Source::new(repository, self.signer.verifier()).preview(snapshot, self.context.now())
     }
 
-    fn append(&mut self, fact: Fact) -> Result<(), Error> {
+    fn append(&mut self, fact: LedgerFact) -> Result<(), Error> {
         self.approval.records += 1;
         Ok(ledger::append(&self.repository, &self.signer, self.approval.revision, self.context.now(), fact)?)
     }
@@ -194,15 +194,15 @@ fn tell_baseline(context: &Context, approval: &Approval) {
 
 fn waited(evaluated: &Evaluated) -> Option<Waited> {
     let was = match evaluated.held? {
-        Held::New => "new",
-        Held::Changed => "changed",
+        HeldReason::New => "new",
+        HeldReason::Changed => "changed",
     };
     let key = evaluated.key()?;
     Some(Waited { app: key.app.clone(), tier: key.tier.clone(), was })
 }
 
 /// The approval of one app as this view renders it; none where it needs none.
-fn fact(view: &View, app: &AppName) -> Result<Option<(Waited, Fact)>, Vec<Diagnostic>> {
+fn fact(view: &View, app: &AppName) -> Result<Option<(Waited, LedgerFact)>, Vec<Diagnostic>> {
     let instance = view.platform.instance(app).map_err(|errors| errors.to_vec())?;
     let tier = instance.key.tier.clone();
     if instance.environment.changes == Changes::Commit {
@@ -211,5 +211,5 @@ fn fact(view: &View, app: &AppName) -> Result<Option<(Waited, Fact)>, Vec<Diagno
     }
     let rendered = render::render(&instance).map_err(|errors| errors.to_vec())?.digest;
     let waits = view.evaluation.instances.get(app).and_then(|evaluated| waited(evaluated));
-    Ok(waits.map(|waited| (waited, Fact::Approval { app: app.clone(), tier, rendered })))
+    Ok(waits.map(|waited| (waited, LedgerFact::Approval { app: app.clone(), tier, rendered })))
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{Context, Exit};
 use crate::home::Home;
-use crate::ui::output::{Format, Style};
+use crate::ui::output::{OutputFormat, Style};
 use crate::ui::report;
 
 /// Judge the files: parse, render, policy, cost
@@ -83,7 +83,7 @@ impl Check {
         let is_json = self.format == Some(ReportFormat::Json) || (self.format.is_none() && context.output.is_data());
         if is_json {
             let mut output = context.output;
-            output.format = if output.format == Format::Text { Format::Json } else { output.format };
+            output.format = if output.format == OutputFormat::Text { OutputFormat::Json } else { output.format };
             let items = instances.iter().map(|instance| item(instance)).collect();
             output.data("CheckReport", &CheckReport { diagnostics: diagnostics.clone(), items })?;
         } else {

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use dayfly_cluster::clusters::Target;
+use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::error::Error;
 use dayfly_controller::reconcile::Reconciler;
 use dayfly_model::diagnostic::Diagnostic;
@@ -34,7 +34,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::home::Home;
-use crate::ui::output::{Color, Format, Output};
+use crate::ui::output::{Color, Output, OutputFormat};
 
 /// Short-lived internal apps from one git repository.
 #[derive(Parser)]
@@ -43,7 +43,7 @@ struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    verb: Verb,
+    verb: Command,
 }
 
 /// What every command takes.
@@ -66,7 +66,7 @@ pub struct Global {
     pub now: Option<Timestamp>,
     /// The form of the result
     #[arg(short, long, value_enum, default_value_t, global = true)]
-    pub output: Format,
+    pub output: OutputFormat,
     /// When to color
     #[arg(long, value_enum, default_value_t, global = true)]
     pub color: Color,
@@ -76,7 +76,7 @@ pub struct Global {
 }
 
 #[derive(Subcommand)]
-enum Verb {
+enum Command {
     /// Run the whole platform on this machine
     #[cfg(feature = "local")]
     Up(up::Up),
@@ -138,11 +138,11 @@ impl Context {
     }
 
     /// Where clusters are found: the kubeconfig that was named, else the one that `up` wrote, else the usual one.
-    pub fn target(&self) -> Target {
+    pub fn target(&self) -> ClusterTarget {
         let written = self.home().kubeconfig();
         let is_named = self.global.kubeconfig.is_some() || std::env::var_os("KUBECONFIG").is_some();
         let kubeconfig = self.global.kubeconfig.clone().or((!is_named && written.exists()).then_some(written));
-        Target { kubeconfig, context: self.global.context.clone() }
+        ClusterTarget { kubeconfig, context: self.global.context.clone() }
     }
 
     /// The findings, where the cluster that does not answer is the one that only runs while `up` does, with that as help.
@@ -217,24 +217,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(context: &Context, verb: Verb) -> Exit {
+fn run(context: &Context, verb: Command) -> Exit {
     match verb {
         #[cfg(feature = "local")]
-        Verb::Up(verb) => verb.run(context),
-        Verb::Init(verb) => verb.run(context),
-        Verb::Adopt(verb) => verb.run(context),
-        Verb::New(verb) => verb.run(context),
-        Verb::Check(verb) => verb.run(context),
-        Verb::Render(verb) => verb.run(context),
-        Verb::Plan(verb) => verb.run(context),
-        Verb::Apply(verb) => verb.run(context),
-        Verb::Run(verb) => verb.run(context),
-        Verb::Status(verb) => verb.run(context),
-        Verb::Renew(verb) => verb.run(context),
-        Verb::Retire(verb) => verb.run(context),
-        Verb::Policy(verb) => verb.run(context),
-        Verb::Schema(verb) => verb.run(context),
-        Verb::Completions { shell } => {
+        Command::Up(verb) => verb.run(context),
+        Command::Init(verb) => verb.run(context),
+        Command::Adopt(verb) => verb.run(context),
+        Command::New(verb) => verb.run(context),
+        Command::Check(verb) => verb.run(context),
+        Command::Render(verb) => verb.run(context),
+        Command::Plan(verb) => verb.run(context),
+        Command::Apply(verb) => verb.run(context),
+        Command::Run(verb) => verb.run(context),
+        Command::Status(verb) => verb.run(context),
+        Command::Renew(verb) => verb.run(context),
+        Command::Retire(verb) => verb.run(context),
+        Command::Policy(verb) => verb.run(context),
+        Command::Schema(verb) => verb.run(context),
+        Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "dayfly", &mut script);
             context.output.text(&String::from_utf8_lossy(&script));

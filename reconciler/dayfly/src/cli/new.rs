@@ -9,7 +9,7 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Revision;
 use dayfly_model::names::{AppName, TemplateRef};
 use dayfly_model::platform::{Platform, Template};
-use dayfly_model::snapshot::{Entry, Snapshot};
+use dayfly_model::snapshot::{FileEntry, Snapshot};
 use dayfly_model::yaml;
 use serde_json::{Map, Value, json};
 
@@ -335,7 +335,7 @@ impl<'a> Trial<'a> {
 /// What `check` finds wrong with an app that would stand there, and whether it is admitted.
 fn judged(context: &Context, snapshot: &Snapshot, name: &AppName, text: &str) -> (Vec<Diagnostic>, bool) {
     let path = format!("apps/{name}/app.yaml");
-    let with = snapshot.patched(None, [(path, Some(Entry::file(text.as_bytes())))]);
+    let with = snapshot.patched(None, [(path, Some(FileEntry::file(text.as_bytes())))]);
     let platform = Platform::load(&with, None);
     let evaluation = Evaluator::default().evaluate(&Desired { tip: &platform, approved: None }, context.now());
     let Some(evaluated) = evaluation.instances.get(name) else { return (Vec::new(), false) };

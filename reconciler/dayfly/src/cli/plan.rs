@@ -1,7 +1,7 @@
 //! `dayfly plan`: what `apply` would change, as a diff per object.
 
-use dayfly_controller::reconcile::Preview;
-use dayfly_plan::plan::Action;
+use dayfly_controller::reconcile::PlanPreview;
+use dayfly_plan::plan::ChangeAction;
 use serde_json::json;
 
 use super::{Context, Exit, check};
@@ -31,8 +31,8 @@ impl Plan {
         }
         for change in &preview.changes {
             let style = match change.change.action {
-                Action::Create => Style::Green,
-                Action::Delete | Action::Replace => Style::Red,
+                ChangeAction::Create => Style::Green,
+                ChangeAction::Delete | ChangeAction::Replace => Style::Red,
                 _ => Style::Yellow,
             };
             context.output.line(
@@ -60,7 +60,7 @@ impl Plan {
 }
 
 /// 0 none, 1 changes or findings, 2 where a cluster could not be asked; kubectl's own.
-fn exit_code(preview: &Preview) -> u8 {
+fn exit_code(preview: &PlanPreview) -> u8 {
     match preview.unknown.is_empty() && preview.failed == 0 {
         true => u8::from(!preview.changes.is_empty() || preview.has_findings()),
         false => 2,

@@ -4,7 +4,7 @@ use dayfly_calls::Calls;
 use dayfly_controller::error::Error;
 use dayfly_forge::Carried;
 use dayfly_git::{Repository, Tip};
-use dayfly_lifecycle::{Action, Proposal};
+use dayfly_lifecycle::{Proposal, ProposalAction};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Revision;
 use dayfly_model::names::AppName;
@@ -72,7 +72,7 @@ pub fn carry(
         }
     };
     if let Some(app) = proposal.apps.first() {
-        let file = if proposal.action == Action::Retire { "" } else { "app.yaml" };
+        let file = if proposal.action == ProposalAction::Retire { "" } else { "app.yaml" };
         let (action, tier, path) = (proposal.action.to_string(), proposal.tier.as_str(), format!("apps/{app}/{file}"));
         Told { action, app, tier, commit, branch, path, title: &proposal.title }.print(context)?;
     }

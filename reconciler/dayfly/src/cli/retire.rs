@@ -3,7 +3,7 @@
 use dayfly_controller::error::Error;
 use dayfly_git::Repository;
 use dayfly_git::ledger;
-use dayfly_lifecycle::ledger::Fact;
+use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_lifecycle::retire;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Revision;
@@ -49,7 +49,7 @@ impl Retire {
 fn sign(context: &Context, repository: &Repository, revision: Revision, app: AppName) -> Result<(), Error> {
     let Ok(signer) = context.home().signer(context.global.ledger_key.as_deref()) else { return Ok(()) };
     match ledger::read(repository, &signer.verifier())? {
-        Some(_) => Ok(ledger::append(repository, &signer, revision, context.now(), Fact::Retirement { app })?),
+        Some(_) => Ok(ledger::append(repository, &signer, revision, context.now(), LedgerFact::Retirement { app })?),
         None => Ok(()),
     }
 }
@@ -68,7 +68,7 @@ fn confirm(context: &Context) -> Exit {
     }
     let waits = waits(context)?;
     if waits {
-        ledger::append(&repository, &signer, tip.revision, context.now(), Fact::Confirmation)?;
+        ledger::append(&repository, &signer, tip.revision, context.now(), LedgerFact::Confirmation)?;
         context.output.note(format!("confirmed: what {} no longer has may go", tip.revision.short()));
     } else {
         context.output.note("nothing waits for a confirmation: nothing was written");

@@ -6,7 +6,7 @@ use dayfly_controller::controller;
 use dayfly_controller::error::Error;
 use dayfly_controller::reconcile::{Pass, Reconciler, Retired};
 use dayfly_model::diagnostic::Diagnostic;
-use dayfly_plan::plan::Action;
+use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Phase;
 
 use super::{Context, Exit};
@@ -131,10 +131,10 @@ fn retired_line(retired: &Retired) -> String {
 fn change_summary(pass: &Pass) -> String {
     let mut words = Vec::new();
     for (action, word) in [
-        (Action::Create, "created"),
-        (Action::Update, "updated"),
-        (Action::Replace, "replaced"),
-        (Action::Delete, "deleted"),
+        (ChangeAction::Create, "created"),
+        (ChangeAction::Update, "updated"),
+        (ChangeAction::Replace, "replaced"),
+        (ChangeAction::Delete, "deleted"),
     ] {
         let number = pass.changes.iter().filter(|change| change.action == action).count();
         match (number, words.is_empty()) {

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dayfly_cluster::clusters::Target;
+use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::error::Error;
 use dayfly_controller::reconcile::Reconciler;
 use dayfly_git as git;
 use dayfly_git::ledger;
 use dayfly_git::{Repository, Seeded};
-use dayfly_lifecycle::ledger::Fact;
+use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_local::apiserver::{ApiServer, Config, DiskError, Handle, StartError};
 use dayfly_model::help::{disk_help, shell};
 use dayfly_model::platform::Platform;
-use dayfly_model::platform::environment::Cluster;
+use dayfly_model::platform::environment::ClusterRef;
 use serde_json::json;
 
 use super::{Context, Exit, run};
@@ -54,7 +54,7 @@ impl Up {
             Some(server) => {
                 let repository = home.repository()?;
                 write_kubeconfig(&home.kubeconfig(), &server.url(), &contexts(&repository)?)?;
-                Target { kubeconfig: Some(home.kubeconfig()), context: None }
+                ClusterTarget { kubeconfig: Some(home.kubeconfig()), context: None }
             }
             None => context.target(),
         };
@@ -108,7 +108,7 @@ fn seed(context: &Context, home: &Home) -> Result<Seeded, Error> {
     let repository = home.repository()?;
     let signer = home.signer_or_new(context.global.ledger_key.as_deref())?;
     if ledger::read(&repository, &signer.verifier())?.is_none() {
-        ledger::append(&repository, &signer, repository.tip()?.revision, context.now(), Fact::Baseline)?;
+        ledger::append(&repository, &signer, repository.tip()?.revision, context.now(), LedgerFact::Baseline)?;
         // A platform that begins remembers nothing of another one; mostly there is nothing to forget.
         let _ = fs::remove_file(home.memory());
     }
@@ -141,8 +141,8 @@ fn contexts(repository: &Repository) -> Result<BTreeSet<String>, Error> {
     let environments = platform.environments.values().filter_map(|item| item.loaded.as_ref().ok());
     Ok(environments
         .filter_map(|environment| match &environment.cluster {
-            Cluster::Context(name) => Some(name.clone()),
-            Cluster::InCluster => None,
+            ClusterRef::Context(name) => Some(name.clone()),
+            ClusterRef::InCluster => None,
         })
         .collect())
 }

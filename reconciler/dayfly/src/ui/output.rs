@@ -13,7 +13,7 @@ use crate::ui::report::{self, grouped};
 
 /// The form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people.
     #[default]
     Text,
@@ -39,7 +39,7 @@ pub enum Color {
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     /// The form of results.
-    pub format: Format,
+    pub format: OutputFormat,
     color: Color,
 }
 
@@ -78,13 +78,13 @@ impl Style {
 
 impl Output {
     /// Results in `format`.
-    pub fn new(format: Format, color: Color) -> Self {
+    pub fn new(format: OutputFormat, color: Color) -> Self {
         Self { format, color }
     }
 
     /// Whether results are for scripts.
     pub fn is_data(&self) -> bool {
-        self.format != Format::Text
+        self.format != OutputFormat::Text
     }
 
     /// The text in a style, where results are colored.
@@ -143,7 +143,7 @@ impl Output {
             object.extend(fields);
         }
         match self.format {
-            Format::Yaml => self.text(&dayfly_model::yaml::emit(&Value::Object(object))),
+            OutputFormat::Yaml => self.text(&dayfly_model::yaml::emit(&Value::Object(object))),
             _ => self.line(serde_json::to_string_pretty(&object).map_err(failed)?),
         }
         Ok(())

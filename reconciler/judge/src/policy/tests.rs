@@ -266,7 +266,7 @@ fn with(change: impl Fn(&mut Waiver), enforcement: Enforcement, roles: &[&str]) 
     let policies = one(&(rule("deny", "d") + &rule("warn", "w"))).unwrap();
     let mut environment = environment(&[]);
     environment.enforcement = enforcement;
-    let approval = |role: &&str| dayfly_model::platform::environment::Approval {
+    let approval = |role: &&str| dayfly_model::platform::environment::RequiredApproval {
         role: (*role).into(),
         team: "t".into(),
         count: 1,

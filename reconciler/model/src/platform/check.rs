@@ -6,7 +6,7 @@ use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
 use super::Spans;
-use super::format::{self, Format, quoted};
+use super::format::{self, TextFormat, quoted};
 use crate::diagnostic::Diagnostic;
 
 /// At most so many violations of a kind are told of one file.
@@ -133,13 +133,13 @@ fn fact(kind: &Kind, value: &Value) -> String {
 }
 
 /// A value of the wrong type: the fact and the next step.
-fn wrong_type(kind: &TypeKind, value: &Value, format: Option<&Format>) -> (String, Option<String>) {
+fn wrong_type(kind: &TypeKind, value: &Value, format: Option<&TextFormat>) -> (String, Option<String>) {
     let wanted = format.map_or_else(|| types(kind), |format| format.what.to_owned());
     let it = brief(value);
     if value.is_null() {
         return (format!("has no value, and must be {wanted}"), Some("Give a value, or remove the line.".into()));
     }
-    let fits = |format: &Format| (format.check)(&value.to_string()).is_ok();
+    let fits = |format: &TextFormat| (format.check)(&value.to_string()).is_ok();
     let text = matches!(kind, TypeKind::Single(JsonType::String)) && format.is_none_or(fits);
     let quotes = text && (value.is_number() || value.is_boolean());
     let step = quotes.then(|| format!("Put it in quotes: \"{value}\"."));

@@ -22,7 +22,7 @@ pub struct Environment {
     /// `spec.order`: promotion goes one step up.
     pub order: u32,
     /// `spec.cluster`.
-    pub cluster: Cluster,
+    pub cluster: ClusterRef,
     /// `spec.namespace`: a Tera text over `app`, `tier`, `team`, `cost_center`.
     pub namespace: String,
     /// `spec.host`: likewise; where people find the app.
@@ -30,11 +30,11 @@ pub struct Environment {
     /// `spec.changes`.
     pub changes: Changes,
     /// `spec.approvals`.
-    pub approvals: Vec<Approval>,
+    pub approvals: Vec<RequiredApproval>,
     /// `spec.ttl`.
     pub ttl: TtlLimits,
     /// `spec.retire`.
-    pub retire: Retire,
+    pub retire: RetirePolicy,
     /// `spec.egress.hostnames`.
     pub egress_hostnames: EgressHostnames,
     /// `spec.drift`.
@@ -59,7 +59,7 @@ pub struct Environment {
 
 /// Which cluster a tier lives on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cluster {
+pub enum ClusterRef {
     /// A kubeconfig context.
     Context(String),
     /// The cluster that Dayfly itself runs in.
@@ -78,7 +78,7 @@ pub enum Changes {
 
 /// One role that must approve a change.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Approval {
+pub struct RequiredApproval {
     /// The role's name, such as `security`.
     pub role: String,
     /// The forge's team that holds the role.
@@ -104,7 +104,7 @@ pub struct TtlLimits {
 
 /// How apps of the tier retire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retire {
+pub struct RetirePolicy {
     /// By a commit, or by a pull request.
     pub by: Changes,
     /// At most this many unannounced deletions in one pass.
@@ -185,8 +185,8 @@ impl Folder for Environment {
         let spec = manifest.spec;
         source.folder_name(&spans, &manifest.metadata.name, tier.as_str());
         let cluster = match (&spec.cluster.context, spec.cluster.in_cluster) {
-            (Some(context), false) => Some(Cluster::Context(context.clone())),
-            (None, true) => Some(Cluster::InCluster),
+            (Some(context), false) => Some(ClusterRef::Context(context.clone())),
+            (None, true) => Some(ClusterRef::InCluster),
             _ => {
                 let message = "needs either `context: NAME` or `inCluster: true`";
                 source.error("manifest/value", &spans, "spec.cluster", message);
@@ -195,7 +195,7 @@ impl Folder for Environment {
         };
         let ttl = ttl_limits(source, &spans, &spec.ttl);
         let names = names_of(source, &spans, tier, &spec);
-        let approvals = spec.approvals.into_iter().map(|approval| Approval {
+        let approvals = spec.approvals.into_iter().map(|approval| RequiredApproval {
             role: approval.role,
             team: approval.team,
             count: approval.count,
@@ -248,9 +248,9 @@ fn ttl_limits(source: &mut Source<'_>, spans: &Spans, spec: &TtlSpec) -> Option<
     Some(limits)
 }
 
-fn retire(spec: &RetireSpec, changes: Changes) -> Retire {
+fn retire(spec: &RetireSpec, changes: Changes) -> RetirePolicy {
     let day = SignedDuration::from_hours(24);
-    Retire {
+    RetirePolicy {
         by: spec.by.unwrap_or(changes),
         max_apps: spec.max_apps.unwrap_or(25),
         max_percent: spec.max_percent.unwrap_or(20),

@@ -10,7 +10,7 @@ use super::app::Egress;
 use crate::names::{AppName, TemplateRef, TierName};
 
 /// One form: how schemas name it, and what it takes.
-pub(crate) struct Format {
+pub(crate) struct TextFormat {
     /// The name in a schema's `format`.
     pub name: &'static str,
     /// What a text of this form is, with an article and examples.
@@ -22,57 +22,57 @@ pub(crate) struct Format {
 }
 
 /// Every form.
-pub(crate) const FORMATS: &[Format] = &[
-    Format { name: "dayfly-line", what: "one line of text", pattern: r"^\S([^\x00-\x1f]*\S)?$", check: line },
-    Format {
+pub(crate) const FORMATS: &[TextFormat] = &[
+    TextFormat { name: "dayfly-line", what: "one line of text", pattern: r"^\S([^\x00-\x1f]*\S)?$", check: line },
+    TextFormat {
         name: "dayfly-app",
         what: "an app's name: lower case letters, digits and '-'",
         pattern: "^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$",
         check: |text| parsed::<AppName>(text),
     },
-    Format {
+    TextFormat {
         name: "dayfly-tier",
         what: "a tier: the name of a folder under environments/",
         pattern: "^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$",
         check: |text| parsed::<TierName>(text),
     },
-    Format {
+    TextFormat {
         name: "dayfly-template",
         what: "a template such as simple-survey/v1",
         pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?/v[1-9][0-9]*$",
         check: |text| parsed::<TemplateRef>(text),
     },
-    Format {
+    TextFormat {
         name: "dayfly-ttl",
         what: "a duration such as 30m, 24h, 7d or 2w",
         pattern: "^[1-9][0-9]*[mhdw]$",
         check: |text| duration(text, "mhdw").map(drop),
     },
-    Format {
+    TextFormat {
         name: "dayfly-duration",
         what: "a duration such as 30m, 24h, 7d, 2w or 1y",
         pattern: "^[1-9][0-9]*[mhdwy]$",
         check: |text| duration(text, "mhdwy").map(drop),
     },
-    Format {
+    TextFormat {
         name: "dayfly-date",
         what: "a date such as 2026-12-24",
         pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
         check: |text| date(text).map(drop),
     },
-    Format {
+    TextFormat {
         name: "dayfly-moment",
         what: "a date such as 2026-12-24, or a time such as 2026-12-24T18:00:00Z",
         pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].*)?$",
         check: |text| moment(text).map(drop),
     },
-    Format {
+    TextFormat {
         name: "dayfly-egress",
         what: "a destination such as 203.0.113.0/24:443 or api.example.com:443",
         pattern: "^.+:[0-9]+$",
         check: |text| egress(text).map(drop),
     },
-    Format {
+    TextFormat {
         name: "dayfly-version",
         what: "a version such as 1.2.0",
         pattern: r"^[0-9]+\.[0-9]+\.[0-9]+",
@@ -81,7 +81,7 @@ pub(crate) const FORMATS: &[Format] = &[
 ];
 
 /// The form of that name.
-pub(crate) fn find(name: &str) -> Option<&'static Format> {
+pub(crate) fn find(name: &str) -> Option<&'static TextFormat> {
     FORMATS.iter().find(|format| format.name == name)
 }
 

@@ -9,7 +9,7 @@ use super::{App, Environment, Item, Platform, Template, Waiver};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::names::AppName;
-use crate::snapshot::{Content, Entry, Snapshot};
+use crate::snapshot::{FileContent, FileEntry, Snapshot};
 
 impl Platform {
     /// Reads everything that a snapshot declares. What has not changed since `previous` is taken from it, the same `Arc`.
@@ -60,7 +60,7 @@ impl Loader<'_> {
             let name = name.as_ref();
             let path = format!("{}{name}", T::ROOT);
             let instead = self.snapshot.get(&path);
-            if matches!(instead, Some(Entry { content: Content::Bytes(_) | Content::TooLarge(_), .. })) {
+            if matches!(instead, Some(FileEntry { content: FileContent::Bytes(_) | FileContent::TooLarge(_), .. })) {
                 continue;
             }
             match name.parse::<T::Name>() {
@@ -91,7 +91,13 @@ impl Loader<'_> {
     }
 
     /// A link or a submodule in a folder's place.
-    fn link<T: Folder>(&self, key: &T::Name, name: &str, link: &Entry, old: &BTreeMap<T::Name, Item<T>>) -> Item<T> {
+    fn link<T: Folder>(
+        &self,
+        key: &T::Name,
+        name: &str,
+        link: &FileEntry,
+        old: &BTreeMap<T::Name, Item<T>>,
+    ) -> Item<T> {
         let digest = Digest::of_parts([b"link".as_slice(), link.id.as_bytes()]);
         match old.get(key).filter(|item| item.folder == digest) {
             Some(same) => same.clone(),

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 use crate::digest::{Digest, Revision};
 use crate::names::{AppName, InstanceKey, TemplateRef, TierName};
-use crate::yaml::{Place, Places};
+use crate::yaml::{FieldPosition, FieldPositions};
 
 pub use app::App;
 pub use check::suggestion;
@@ -69,12 +69,12 @@ pub struct Platform {
 pub struct Spans {
     /// The file, from the repository's root.
     pub path: Arc<str>,
-    places: Arc<Places>,
+    places: Arc<FieldPositions>,
 }
 
 impl Spans {
     /// The spans of a file.
-    pub fn new(path: &str, places: Places) -> Self {
+    pub fn new(path: &str, places: FieldPositions) -> Self {
         Self { path: path.into(), places: Arc::new(places) }
     }
 
@@ -88,7 +88,7 @@ impl Spans {
         self.place(field).map_or_else(Position::default, |place| place.key)
     }
 
-    fn place(&self, field: &str) -> Option<&Place> {
+    fn place(&self, field: &str) -> Option<&FieldPosition> {
         let mut field = field;
         loop {
             if let Some(place) = self.places.get(field) {

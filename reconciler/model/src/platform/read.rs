@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::Digest;
 use crate::names::{AppName, NameError};
 use crate::schema::{ManifestKind, checker};
-use crate::snapshot::{Content, Entry, MAX_FILE, Snapshot};
+use crate::snapshot::{FileContent, FileEntry, MAX_FILE, Snapshot};
 use crate::yaml;
 
 /// A thing that a folder of the platform declares.
@@ -40,7 +40,7 @@ pub(super) struct Source<'a> {
     /// The digest of the folder's files.
     pub digest: Digest,
     /// The files by their path inside the folder.
-    pub files: BTreeMap<&'a str, &'a Entry>,
+    pub files: BTreeMap<&'a str, &'a FileEntry>,
     found: Vec<Diagnostic>,
     claim: Option<(String, Position)>,
 }
@@ -54,7 +54,7 @@ impl<'a> Source<'a> {
     }
 
     /// A folder of which only one file counts.
-    pub fn file(folder: &'a str, name: &'a str, entry: &'a Entry, digest: Digest) -> Self {
+    pub fn file(folder: &'a str, name: &'a str, entry: &'a FileEntry, digest: Digest) -> Self {
         let mut source =
             Self { folder: folder.into(), digest, files: [(name, entry)].into(), found: Vec::new(), claim: None };
         source.refuse_strange_files();
@@ -164,22 +164,22 @@ impl<'a> Source<'a> {
                 self.found.push(Diagnostic::error(rule, &*path, message).help(help));
             };
             match entry.content {
-                Content::Symlink => refuse(
+                FileContent::Symlink => refuse(
                     "file/symlink",
                     "is a symbolic link, and links are not followed".into(),
                     "Put the file itself here.",
                 ),
-                Content::Submodule => refuse(
+                FileContent::Submodule => refuse(
                     "file/submodule",
                     "is a submodule, and submodules are not entered".into(),
                     "Put the files themselves here.",
                 ),
-                Content::TooLarge(bytes) => {
+                FileContent::TooLarge(bytes) => {
                     let [has, max] = [bytes, MAX_FILE].map(|bytes| yaml::size(bytes as usize));
                     let message = format!("has {has}, at most {max} are possible");
                     refuse("file/size", message, "Keep large data outside the repository.");
                 }
-                Content::Bytes(_) => {}
+                FileContent::Bytes(_) => {}
             }
             if let Some(message) = strange_name(name) {
                 refuse("file/name", message, "Rename it.");

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::snapshot::{Content, Entry, Snapshot};
+use crate::snapshot::{FileContent, FileEntry, Snapshot};
 
 const APP: &str = "\
 apiVersion: dayfly.dev/v1
@@ -279,10 +279,10 @@ fn all_errors_of_a_manifest_are_told_at_once() {
 
 #[test]
 fn strange_files_break_only_their_own_app() {
-    let big = Entry { content: Content::TooLarge(50 << 20), ..Entry::file(b"".as_slice()) };
-    let link = Entry { content: Content::Symlink, ..Entry::file(b"/etc/passwd".as_slice()) };
-    let module = Entry { content: Content::Submodule, ..Entry::file(b"".as_slice()) };
-    let text = || Entry::file(b"x".as_slice());
+    let big = FileEntry { content: FileContent::TooLarge(50 << 20), ..FileEntry::file(b"".as_slice()) };
+    let link = FileEntry { content: FileContent::Symlink, ..FileEntry::file(b"/etc/passwd".as_slice()) };
+    let module = FileEntry { content: FileContent::Submodule, ..FileEntry::file(b"".as_slice()) };
+    let text = || FileEntry::file(b"x".as_slice());
     for (path, entry, expected) in [
         ("data.bin", big, "apps/poll/data.bin: has 50 MiB, at most 1 MiB are possible"),
         ("x", link, "apps/poll/x: is a symbolic link, and links are not followed"),
@@ -293,9 +293,11 @@ fn strange_files_break_only_their_own_app() {
         ("a\u{200b}b", text(), "apps/poll/a\\u{200b}b: has an invisible character in its name"),
     ] {
         let poll = APP.replace("name: survey", "name: poll");
-        let entries = files().into_iter().map(|(path, text)| (path, Entry::file(text.into_bytes())));
-        let poll =
-            [("apps/poll/app.yaml".to_owned(), Entry::file(poll.into_bytes())), (format!("apps/poll/{path}"), entry)];
+        let entries = files().into_iter().map(|(path, text)| (path, FileEntry::file(text.into_bytes())));
+        let poll = [
+            ("apps/poll/app.yaml".to_owned(), FileEntry::file(poll.into_bytes())),
+            (format!("apps/poll/{path}"), entry),
+        ];
         let platform = Platform::load(&Snapshot::new(None, entries.chain(poll)), None);
         assert_eq!(wrong(&platform, "poll"), [expected]);
         assert!(wrong(&platform, "survey").is_empty() && platform.diagnostics.is_empty());
@@ -306,8 +308,8 @@ fn strange_files_break_only_their_own_app() {
         ("apps/poll/app.yaml", &APP.replace("name: survey", "name: poll")),
     ]);
     assert_eq!(wrong(&both, "poll").len(), 1);
-    let entries = files().into_iter().map(|(path, text)| (path, Entry::file(text.into_bytes())));
-    let link = Entry { content: Content::Symlink, ..text() };
+    let entries = files().into_iter().map(|(path, text)| (path, FileEntry::file(text.into_bytes())));
+    let link = FileEntry { content: FileContent::Symlink, ..text() };
     let platform = Platform::load(&Snapshot::new(None, entries.chain([("apps/poll".to_owned(), link)])), None);
     assert_eq!(wrong(&platform, "poll"), ["apps/poll: is a symbolic link, and links are not followed"]);
 }
@@ -468,7 +470,7 @@ fn ten_thousand_apps() {
     let start = std::time::Instant::now();
     assert!(platform.apps.keys().all(|app| platform.instance(app).is_ok()));
     timed("instance", start);
-    let next = snapshot.patched(None, [("apps/app-7/x".to_owned(), Some(Entry::file(b"x".as_slice())))]);
+    let next = snapshot.patched(None, [("apps/app-7/x".to_owned(), Some(FileEntry::file(b"x".as_slice())))]);
     let start = std::time::Instant::now();
     let again = Platform::load(&next, Some(&platform));
     timed("load again", start);
@@ -507,7 +509,7 @@ fn a_template_that_changes_what_it_renders_needs_a_higher_version() {
 
 #[test]
 fn a_link_in_the_place_of_a_folder_is_an_error() {
-    let link = Entry { id: crate::digest::ObjectId::of_blob(b""), content: Content::Symlink };
+    let link = FileEntry { id: crate::digest::ObjectId::of_blob(b""), content: FileContent::Symlink };
     let platform = Platform::load(&Snapshot::new(None, [("apps".to_owned(), link)]), None);
     assert!(platform.findings().any(|found| found.is_error() && found.path == "apps"));
 }

@@ -107,7 +107,7 @@ fn what_yaml_retypes_must_be_quoted() {
 fn a_hundred_thousand_brackets_and_an_alias_bomb_are_refused_at_once() {
     let started = std::time::Instant::now();
     for open in ["[", "{", "- ", "? ", "a: [", "[{"] {
-        let error = document(open.repeat(100_000).as_bytes(), Limits { bytes: 1 << 20, depth: 32 }).unwrap_err();
+        let error = document(open.repeat(100_000).as_bytes(), YamlLimits { bytes: 1 << 20, depth: 32 }).unwrap_err();
         assert!(matches!(error.rule, "yaml/depth" | "yaml/syntax"), "{open} {error}");
     }
     assert!(

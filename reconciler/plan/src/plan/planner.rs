@@ -7,10 +7,10 @@ use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::platform::environment::Drift;
 use dayfly_model::scope::Scope;
 
-use super::{Action, Change, Held, Note, Plan, Reason};
+use super::{ChangeAction, ChangeReason, ObjectChange, Plan, SkipReason, Skipped};
 use crate::health::Health;
 use crate::immutable;
-use crate::inventory::{Entry, Inventory};
+use crate::inventory::{Inventory, InventoryEntry};
 use crate::observed::{Live, Observed, OptOut, Seen};
 
 /// The plan for these objects; the caller vouches that they were admitted.
@@ -53,7 +53,7 @@ pub(super) fn empty(scope: &Scope, drift: Drift) -> Plan {
         deletes: vec![],
         forgets: vec![],
         notes: vec![],
-        behind: 0,
+        blocked: 0,
         gates: BTreeMap::new(),
         force: drift == Drift::Repair,
         removal: false,
@@ -68,13 +68,21 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn note(&mut self, key: &ObjectKey, held: Held) {
-        self.plan.notes.push(Note { key: key.clone(), held });
+    fn note(&mut self, key: &ObjectKey, reason: SkipReason) {
+        self.plan.notes.push(Skipped { key: key.clone(), reason });
     }
 
-    fn apply(&mut self, action: Action, reason: Reason, object: &Object, live: Option<&Live>, verify: bool) {
+    fn apply(
+        &mut self,
+        action: ChangeAction,
+        reason: ChangeReason,
+        object: &Object,
+        live: Option<&Live>,
+        verify: bool,
+    ) {
         let uid = live.map(|live| live.uid.to_string());
-        let change = Change { action, reason, key: object.key().clone(), desired: Some(object.clone()), uid, verify };
+        let change =
+            ObjectChange { action, reason, key: object.key().clone(), desired: Some(object.clone()), uid, verify };
         self.plan.applies.push(change);
     }
 
@@ -85,79 +93,81 @@ impl Planner<'_> {
         self.plan.applies.retain(|change| kinds::wave(&change.key) <= wave);
         self.plan.deletes.clear();
         self.plan.forgets.clear();
-        self.plan.behind = before - self.plan.applies.len();
+        self.plan.blocked = before - self.plan.applies.len();
     }
 
     fn desired(&mut self, object: &Object) {
         let key = object.key();
         let entry = self.inventory.get(key);
         match self.observed.get(key) {
-            Seen::Unknown => self.note(key, Held::Unknown),
+            Seen::Unknown => self.note(key, SkipReason::Unknown),
             Seen::Absent => match entry {
-                None => self.apply(Action::Create, Reason::New, object, None, false),
+                None => self.apply(ChangeAction::Create, ChangeReason::New, object, None, false),
                 Some(entry) if entry.pending && entry.uid.is_none() => {
-                    self.apply(Action::Create, Reason::Unfinished, object, None, true);
+                    self.apply(ChangeAction::Create, ChangeReason::Unfinished, object, None, true);
                 }
-                Some(_) if self.drift == Drift::Report => self.note(key, Held::Missing),
-                Some(_) => self.apply(Action::Create, Reason::Missing, object, None, true),
+                Some(_) if self.drift == Drift::Report => self.note(key, SkipReason::Missing),
+                Some(_) => self.apply(ChangeAction::Create, ChangeReason::Missing, object, None, true),
             },
             Seen::Live(live) => match entry {
-                None if !Entry::unfinished().claims(live, self.inventory.scope()) => {
-                    self.note(key, Held::Foreign(live.owners()));
+                None if !InventoryEntry::unfinished().claims(live, self.inventory.scope()) => {
+                    self.note(key, SkipReason::Foreign(live.owners()));
                 }
                 // No inventory at all: it was lost, or a crash came before it. What carries our marks is taken up again.
-                None if self.inventory.resource_version().is_none() => self.owned(object, &Entry::unfinished(), live),
-                None => self.note(key, Held::Unrecorded(self.inventory.scope().to_string())),
+                None if self.inventory.resource_version().is_none() => {
+                    self.owned(object, &InventoryEntry::unfinished(), live)
+                }
+                None => self.note(key, SkipReason::Unrecorded(self.inventory.scope().to_string())),
                 Some(entry) if entry.claims(live, self.inventory.scope()) => self.owned(object, entry, live),
-                Some(entry) if entry.uid.is_none() => self.note(key, Held::Foreign(live.owners())),
-                Some(_) => self.note(key, Held::Recreated(live.owners())),
+                Some(entry) if entry.uid.is_none() => self.note(key, SkipReason::Foreign(live.owners())),
+                Some(_) => self.note(key, SkipReason::Recreated(live.owners())),
             },
         }
     }
 
-    fn owned(&mut self, object: &Object, entry: &Entry, live: &Live) {
+    fn owned(&mut self, object: &Object, entry: &InventoryEntry, live: &Live) {
         let key = object.key();
         if live.deleting {
-            self.note(key, Held::Terminating(ending(live)));
+            self.note(key, SkipReason::Terminating(ending(live)));
         } else if live.opt_out.reconcile || OptOut::of(object.value()).reconcile {
-            self.note(key, Held::ReconcileDisabled);
+            self.note(key, SkipReason::ReconcileDisabled);
         } else if entry.applied != Some(object.digest()) {
             let fixed = immutable::digest(object);
             if entry.fixed.is_none() || entry.fixed == fixed {
                 let unfinished = entry.pending || entry.applied.is_none();
-                let reason = if unfinished { Reason::Unfinished } else { Reason::Changed };
-                self.apply(Action::Update, reason, object, Some(live), false);
+                let reason = if unfinished { ChangeReason::Unfinished } else { ChangeReason::Changed };
+                self.apply(ChangeAction::Update, reason, object, Some(live), false);
             } else if immutable::may_replace(object) {
-                self.apply(Action::Replace, Reason::Immutable, object, Some(live), false);
+                self.apply(ChangeAction::Replace, ChangeReason::Immutable, object, Some(live), false);
             } else {
-                self.note(key, Held::Immutable(immutable::names(&key.kind)));
+                self.note(key, SkipReason::Immutable(immutable::names(&key.kind)));
             }
         } else if entry.pending {
-            self.apply(Action::Update, Reason::Unfinished, object, Some(live), false);
+            self.apply(ChangeAction::Update, ChangeReason::Unfinished, object, Some(live), false);
         } else if entry.owned != live.owned {
             match self.drift {
-                Drift::Repair => self.apply(Action::Update, Reason::Drifted, object, Some(live), false),
-                Drift::Report => self.note(key, Held::Drifted(live.owners())),
+                Drift::Repair => self.apply(ChangeAction::Update, ChangeReason::Drifted, object, Some(live), false),
+                Drift::Report => self.note(key, SkipReason::Drifted(live.owners())),
             }
         }
     }
 
     /// An entry that git no longer has.
-    fn surplus(&mut self, key: &ObjectKey, entry: &Entry) {
+    fn surplus(&mut self, key: &ObjectKey, entry: &InventoryEntry) {
         match self.observed.get(key) {
-            Seen::Unknown => self.note(key, Held::Unknown),
+            Seen::Unknown => self.note(key, SkipReason::Unknown),
             Seen::Absent => self.plan.forgets.push(key.clone()),
             Seen::Live(live) if !entry.claims(live, self.inventory.scope()) => self.plan.forgets.push(key.clone()),
-            Seen::Live(live) if live.deleting => self.note(key, Held::Terminating(ending(live))),
-            Seen::Live(live) if live.opt_out.reconcile => self.note(key, Held::ReconcileDisabled),
-            Seen::Live(live) if live.opt_out.prune => self.note(key, Held::PruneDisabled),
-            Seen::Live(live) if !live.labeled => self.note(key, Held::Unlabeled),
+            Seen::Live(live) if live.deleting => self.note(key, SkipReason::Terminating(ending(live))),
+            Seen::Live(live) if live.opt_out.reconcile => self.note(key, SkipReason::ReconcileDisabled),
+            Seen::Live(live) if live.opt_out.prune => self.note(key, SkipReason::PruneDisabled),
+            Seen::Live(live) if !live.labeled => self.note(key, SkipReason::Unlabeled),
             Seen::Live(_) if self.is_ending(key.namespace.as_deref()) => {
-                self.note(key, Held::Terminating("its namespace is being deleted".into()));
+                self.note(key, SkipReason::Terminating("its namespace is being deleted".into()));
             }
-            Seen::Live(live) => self.plan.deletes.push(Change {
-                action: Action::Delete,
-                reason: Reason::Removed,
+            Seen::Live(live) => self.plan.deletes.push(ObjectChange {
+                action: ChangeAction::Delete,
+                reason: ChangeReason::Removed,
                 key: key.clone(),
                 desired: None,
                 uid: Some(live.uid.to_string()),
@@ -180,7 +190,7 @@ impl Planner<'_> {
             // Policies, quotas and rights protect what still runs: they go with the namespace, not before it.
             let inside = change.key.namespace.as_ref().is_some_and(|namespace| going.contains(namespace));
             if inside && kinds::wave(&change.key) == Wave::Config {
-                change.reason = Reason::RemovedWithNamespace;
+                change.reason = ChangeReason::RemovedWithNamespace;
             }
         }
         self.plan.applies.sort_by(|a, b| (kinds::wave(&a.key), &a.key).cmp(&(kinds::wave(&b.key), &b.key)));
@@ -191,7 +201,7 @@ impl Planner<'_> {
     /// Takes back the deletion of a namespace in which something is kept, or that holds what another scope manages.
     fn keep_shelters(&mut self) {
         let mut kept: BTreeMap<String, ObjectKey> = BTreeMap::new();
-        for note in self.plan.notes.iter().filter(|note| !matches!(note.held, Held::Terminating(_))) {
+        for note in self.plan.notes.iter().filter(|note| !matches!(note.reason, SkipReason::Terminating(_))) {
             kept.extend(note.key.namespace.clone().map(|namespace| (namespace, note.key.clone())));
         }
         let going: BTreeSet<_> = self.plan.deleted_namespaces().map(str::to_owned).collect();
@@ -212,8 +222,8 @@ impl Planner<'_> {
             .into_iter()
             .partition(|change| change.key.kind == "Namespace" && kept.contains_key(&change.key.name));
         self.plan.deletes = deletes;
-        for change in held as Vec<Change> {
-            self.note(&change.key, Held::Shelters(kept[&change.key.name].clone()));
+        for change in held as Vec<ObjectChange> {
+            self.note(&change.key, SkipReason::Shelters(kept[&change.key.name].clone()));
         }
     }
 }

@@ -150,7 +150,7 @@ fn only_what_changed_is_updated_and_only_by_uid() {
     let world = World::of(&whole("1"));
     let plan = world.plan(&whole("2"));
     assert_eq!(summary(&plan), ["update apps/Deployment/survey/web", "update networking.k8s.io/Ingress/survey/web"]);
-    assert!(plan.changes().all(|change| change.uid().is_some() && change.reason() == Reason::Changed));
+    assert!(plan.changes().all(|change| change.uid().is_some() && change.reason() == ChangeReason::Changed));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn what_a_lost_inventory_named_is_taken_up_again_and_a_stored_one_that_lacks_it_
     world.inventory = Inventory::new(scope());
     let plan = world.plan(&whole("1"));
     assert_eq!(plan.to_string(), "4 to update");
-    assert!(plan.changes().all(|change| change.uid().is_some() && change.reason() == Reason::Unfinished));
+    assert!(plan.changes().all(|change| change.uid().is_some() && change.reason() == ChangeReason::Unfinished));
     assert!(world.begin(&plan), "it is written before the first object is");
     world.apply(&plan);
     assert_eq!((world.inventory.len(), world.plan(&whole("1")).to_string().as_str()), (4, "nothing to do"));
@@ -195,7 +195,7 @@ fn an_object_that_took_the_place_of_ours_is_neither_changed_nor_deleted() {
     let mut world = World::of(std::slice::from_ref(&object));
     world.edit(&object, |live| live.uid = "another".into());
     let plan = world.plan(&[config_map("a", "2")]);
-    assert!(plan.is_empty() && matches!(plan.notes()[0].held, Held::Recreated(_)));
+    assert!(plan.is_empty() && matches!(plan.notes()[0].reason, SkipReason::Recreated(_)));
     let removal = plan_removal(&world.inventory, &world.observed);
     assert_eq!(removal.deletions().count(), 0);
     assert_eq!(removal.forgets(), [object.key().clone()]);
@@ -226,7 +226,7 @@ fn a_crash_while_a_lost_object_is_made_again_is_recovered_from() {
     let mut world = World::of(std::slice::from_ref(&object));
     world.observed.replace(kinds::find("", "ConfigMap").unwrap(), []);
     let plan = world.plan(std::slice::from_ref(&object));
-    assert_eq!(plan.changes().next().unwrap().reason(), Reason::Missing);
+    assert_eq!(plan.changes().next().unwrap().reason(), ChangeReason::Missing);
     world.begin(&plan);
     let live = world.live(&object, None, "dayfly");
     world.observed.insert(live);
@@ -245,7 +245,7 @@ fn drift_is_repaired_or_reported_as_the_tier_says() {
         live.managers = ["kubectl-edit".into()].into();
     });
     let plan = world.plan(std::slice::from_ref(&object));
-    assert_eq!(plan.changes().next().unwrap().reason(), Reason::Drifted);
+    assert_eq!(plan.changes().next().unwrap().reason(), ChangeReason::Drifted);
     assert!(plan.force());
     let report = world.plan_with(std::slice::from_ref(&object), Drift::Report);
     assert!(report.is_empty() && !report.force() && !report.notes()[0].is_problem());
@@ -259,9 +259,9 @@ fn a_kind_that_cannot_be_read_stops_its_objects_and_all_that_comes_after() {
     let desired: Vec<_> = whole("2").into_iter().filter(|object| object.key().kind != "Ingress").collect();
     let plan = world.plan(&desired);
     assert!(plan.is_empty(), "{plan}");
-    assert_eq!((plan.behind(), plan.notes()[0].held.clone()), (2, Held::Unknown));
+    assert_eq!((plan.blocked(), plan.notes()[0].reason.clone()), (2, SkipReason::Unknown));
     let removal = plan_removal(&world.inventory, &world.observed);
-    assert!(removal.notes().iter().any(|note| note.held == Held::Unknown));
+    assert!(removal.notes().iter().any(|note| note.reason == SkipReason::Unknown));
     assert_eq!(removal.deleted_namespaces().count(), 0, "what is unknown in a namespace keeps it");
 }
 
@@ -270,10 +270,10 @@ fn opt_outs_are_honored() {
     let object = config_map("a", "1");
     let mut world = World::of(std::slice::from_ref(&object));
     world.edit(&object, |live| live.opt_out = OptOut { prune: true, reconcile: false });
-    assert_eq!(world.plan(&[]).notes()[0].held, Held::PruneDisabled);
+    assert_eq!(world.plan(&[]).notes()[0].reason, SkipReason::PruneDisabled);
     assert_eq!(summary(&world.plan(&[config_map("a", "2")])).len(), 1);
     world.edit(&object, |live| live.opt_out = OptOut { prune: true, reconcile: true });
-    assert_eq!(world.plan(&[config_map("a", "2")]).notes()[0].held, Held::ReconcileDisabled);
+    assert_eq!(world.plan(&[config_map("a", "2")]).notes()[0].reason, SkipReason::ReconcileDisabled);
     assert!(world.plan(&[]).is_empty());
     let annotated = |name: &str, word: &str| OptOut::of(&json!({"metadata": {"annotations": {name: word}}}));
     assert!(annotated("helm.sh/resource-policy", "keep").prune);
@@ -288,7 +288,7 @@ fn what_lost_its_label_is_not_deleted() {
     world.edit(&object, |live| live.labeled = false);
     let plan = world.plan(&[]);
     assert!(plan.is_empty());
-    assert_eq!(plan.notes()[0].held, Held::Unlabeled);
+    assert_eq!(plan.notes()[0].reason, SkipReason::Unlabeled);
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn a_namespace_stays_when_something_in_it_is_kept_or_somebody_else_s() {
         world.observed.insert(live);
         let plan = plan_removal(&world.inventory, &world.observed);
         assert_eq!(plan.deleted_namespaces().count(), 0);
-        assert!(plan.notes().iter().any(|note| note.held == Held::Shelters(kept.key().clone())));
+        assert!(plan.notes().iter().any(|note| note.reason == SkipReason::Shelters(kept.key().clone())));
     }
 }
 
@@ -344,11 +344,11 @@ fn an_immutable_field_is_a_replacement_only_where_the_object_agrees_and_never_fo
     ] {
         let world = World::of(&[with(kind, pointer, "1", agrees)]);
         let plan = world.plan(&[with(kind, pointer, "2", agrees)]);
-        let replacements = plan.changes().filter(|change| change.action() == Action::Replace).count();
+        let replacements = plan.changes().filter(|change| change.action() == ChangeAction::Replace).count();
         assert_eq!((replacements == 1, plan.is_empty()), (replaced, !replaced), "{kind} {agrees}");
-        assert!(replaced || matches!(plan.notes()[0].held, Held::Immutable(_)));
+        assert!(replaced || matches!(plan.notes()[0].reason, SkipReason::Immutable(_)));
         let unrelated = world.plan(&[with(kind, pointer, "1", !agrees)]);
-        assert_eq!(unrelated.changes().next().unwrap().action(), Action::Update);
+        assert_eq!(unrelated.changes().next().unwrap().action(), ChangeAction::Update);
     }
 }
 
@@ -358,7 +358,7 @@ fn an_object_that_is_being_deleted_is_waited_for() {
     let mut world = World::of(std::slice::from_ref(&object));
     world.edit(&object, |live| live.deleting = true);
     let plan = world.plan(&[config_map("a", "2")]);
-    assert!(plan.is_empty() && matches!(plan.notes()[0].held, Held::Terminating(_)));
+    assert!(plan.is_empty() && matches!(plan.notes()[0].reason, SkipReason::Terminating(_)));
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn a_removal_under_way_is_not_asked_for_again() {
     world.edit(&whole("1")[0], |live| live.deleting = true);
     let plan = plan_removal(&world.inventory, &world.observed);
     assert!(plan.is_empty() && plan.is_removal());
-    assert!(plan.notes().iter().all(|note| matches!(note.held, Held::Terminating(_))));
+    assert!(plan.notes().iter().all(|note| matches!(note.reason, SkipReason::Terminating(_))));
     assert_eq!(plan.notes().len(), 4);
 }
 
@@ -434,7 +434,7 @@ proptest! {
             }
         }
         for plan in [world.plan(&next), plan_removal(&world.inventory, &world.observed)] {
-            for change in plan.changes().filter(|change| change.action() != Action::Create) {
+            for change in plan.changes().filter(|change| change.action() != ChangeAction::Create) {
                 prop_assert!(foreign.iter().all(|live| Some(&*live.uid) != change.uid()));
                 let entry = world.inventory.get(change.key()).unwrap();
                 prop_assert_eq!(entry.uid.as_deref(), change.uid());

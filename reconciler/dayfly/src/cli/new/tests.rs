@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use super::super::{Cli, Verb};
+use super::super::{Cli, Command};
 use super::*;
 
 const PLATFORM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -11,7 +11,7 @@ const PLATFORM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 fn answered(arguments: &[&str], answers: &str) -> Result<Value, Error> {
     let line = [&["dayfly", "-C", PLATFORM, "--now", "2026-03-01T12:00:00Z", "new"], arguments].concat();
     let cli = Cli::try_parse_from(line).unwrap();
-    let Verb::New(new) = cli.verb else { panic!("another verb") };
+    let Command::New(new) = cli.verb else { panic!("another verb") };
     let output = crate::ui::output::Output::new(Default::default(), Default::default());
     let context = Context { global: cli.global, output };
     let snapshot = working_tree(&context.global.directory).unwrap();
