@@ -1,6 +1,6 @@
 //! Small apps that things happen to, and what a pass says of them.
 
-use dayfly_controller::reconcile::Pass;
+use dayfly_controller::Pass;
 use dayfly_plan::status::Status;
 
 use crate::world::World;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dayfly::home::Home;
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::ClusterTarget;
-use dayfly_controller::reconcile::Reconciler;
+use dayfly_controller::Reconciler;
 use dayfly_git::{Commit, Repository, Writer};
 use dayfly_lifecycle::ledger::{LedgerFact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config, Handle};

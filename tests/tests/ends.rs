@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dayfly_controller::reconcile::Pass;
+use dayfly_controller::Pass;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::item;

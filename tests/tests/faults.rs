@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use dayfly_controller::reconcile::{Pass, Reconciler};
+use dayfly_controller::{Pass, Reconciler};
 use dayfly_local::apiserver::{FAIL_ANNOTATION, Fault, Rule};
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::{app, change, item, told, two_apps};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dayfly_controller::reconcile::Pass;
+use dayfly_controller::Pass;
 use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_model::digest::Digest;
 use dayfly_model::names::InstanceKey;

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use dayfly_cluster::clusters::ClusterTarget;
-use dayfly_controller::reconcile::{Pass, Reconciler};
+use dayfly_controller::{Pass, Reconciler};
 use dayfly_local::apiserver::{Fault, Rule};
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::{change, item, told, two_apps};

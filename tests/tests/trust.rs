@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use dayfly_controller::reconcile::{Pass, Reconciler};
+use dayfly_controller::{Pass, Reconciler};
 use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_model::digest::Revision;
 use dayfly_plan::status::Phase;

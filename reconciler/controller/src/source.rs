@@ -7,17 +7,16 @@ use dayfly_git as git;
 use dayfly_git::ledger;
 use dayfly_git::{Repository, Tip};
 use dayfly_judge::evaluate::{Approved, Desired, Evaluation, Evaluator, Moment};
-use dayfly_lifecycle::Situation;
 use dayfly_lifecycle::history::{AppChange, AppFacts, History};
 use dayfly_lifecycle::ledger::{Approvals, Verifier};
-use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Revision;
-use dayfly_model::names::{AppName, InstanceKey, TemplateRef, TierName};
-use dayfly_model::platform::{Environment, Item, Platform, environment};
+use dayfly_model::names::{InstanceKey, TemplateRef};
+use dayfly_model::platform::{Environment, Item, Platform};
 use dayfly_model::snapshot::Snapshot;
 use jiff::Timestamp;
 
 use crate::error::Error;
+use crate::view::{Homes, View};
 
 /// The folders whose content is that of the approved control revision, whatever the tip says.
 const CONTROL: [&str; 3] = ["environments/", "policies/", ".github/"];
@@ -29,20 +28,16 @@ pub struct Source {
     evaluator: Evaluator,
     /// The ledger as it was last read: its commit, and what it says. It only ever grows.
     ledger: Option<(Revision, Approvals)>,
-    history: History,
-    /// All commits that lead to the tip: a merge may have made the platform's own line the second parent.
-    ancestors: BTreeSet<Revision>,
+    history: Arc<History>,
+    ancestors: Arc<BTreeSet<Revision>>,
     tip: Option<Loaded>,
     baseline: Option<Loaded>,
     judged: Option<Judged>,
     /// The instances that do not follow the baseline, and for each with an approval of its own that commit's platform.
     instances: BTreeMap<InstanceKey, Option<Arc<Platform>>>,
     /// Where the tiers of approved commits were.
-    homes: BTreeMap<Revision, Homes>,
+    homes: BTreeMap<Revision, Arc<Homes>>,
 }
-
-/// Where each tier is.
-pub type Homes = BTreeMap<TierName, environment::ClusterRef>;
 
 /// A commit that was read.
 #[derive(Clone)]
@@ -81,22 +76,6 @@ fn are_same(
         && some.iter().zip(others).all(|((key, one), (other_key, other))| key == other_key && is_same(one, other))
 }
 
-/// What git says now.
-pub struct View {
-    /// The branch and its commit.
-    pub tip: Tip,
-    /// What the ledger approves.
-    pub approvals: Approvals,
-    /// The tip's platform under the approved environments and policies.
-    pub platform: Arc<Platform>,
-    /// Every app, judged.
-    pub evaluation: Arc<Evaluation>,
-    /// How many apps were rendered and decided for this view.
-    pub renders: usize,
-    /// Whether the tip's environments, policies or gate differ from the approved ones and wait for approval.
-    pub control_waits: bool,
-}
-
 impl Source {
     /// A source that trusts records signed with that key.
     pub fn new(repository: Repository, verifier: Verifier) -> Self {
@@ -105,8 +84,8 @@ impl Source {
             verifier,
             evaluator: Evaluator::default(),
             ledger: None,
-            history: History::default(),
-            ancestors: BTreeSet::new(),
+            history: Arc::default(),
+            ancestors: Arc::default(),
             tip: None,
             baseline: None,
             judged: None,
@@ -118,11 +97,6 @@ impl Source {
     /// The repository.
     pub fn repository(&self) -> &Repository {
         &self.repository
-    }
-
-    /// The files of the tip, as of the last [`Source::read`].
-    pub fn snapshot(&self) -> Option<&Snapshot> {
-        self.tip.as_ref().map(|tip| &*tip.snapshot)
     }
 
     /// The default branch's history, as of the last [`Source::read`].
@@ -213,8 +187,19 @@ impl Source {
         };
         let (tip_platform, baseline) = (platform.clone(), baseline.platform);
         self.judged = Some(Judged { tip: tip_platform, baseline, moment, evaluation: evaluation.clone() });
-        self.tip = Some(Loaded { snapshot, platform: platform.clone(), control: approvals.control });
-        Ok(View { tip, approvals, platform, evaluation, renders, control_waits })
+        self.tip = Some(Loaded { snapshot: snapshot.clone(), platform: platform.clone(), control: approvals.control });
+        Ok(View {
+            tip,
+            former_homes: self.former_homes(&approvals),
+            approvals,
+            snapshot,
+            platform,
+            evaluation,
+            renders,
+            control_waits,
+            history: self.history.clone(),
+            ancestors: self.ancestors.clone(),
+        })
     }
 
     /// The files of the approved baseline; what they share with other files is read once.
@@ -253,7 +238,7 @@ impl Source {
             let key = InstanceKey { app: app.clone(), tier };
             let platform = match approvals.of(&key, &self.history) {
                 Some(revision) if revision == approvals.baseline => continue,
-                Some(revision) if self.knows(&revision) => Some(self.own_approval(&key, revision, baseline, tip)?),
+                Some(revision) if self.ancestors.contains(&revision) => Some(self.own_approval(&key, revision, baseline, tip)?),
                 Some(_) | None => None,
             };
             own.insert(key, platform);
@@ -285,7 +270,7 @@ impl Source {
     }
 
     /// Where the tiers were at every commit whose environments were approved before, the first one first.
-    pub fn homes_before(&mut self, approvals: &Approvals) -> Vec<&Homes> {
+    fn former_homes(&mut self, approvals: &Approvals) -> Vec<Arc<Homes>> {
         let before = || approvals.baselines.iter().filter(|revision| **revision != approvals.control);
         for revision in before() {
             if !self.homes.contains_key(revision) {
@@ -293,16 +278,11 @@ impl Source {
                 let files = self.repository.folder(*revision, "environments/").unwrap_or_default();
                 let environments = Platform::load(&Snapshot::new(None, files), None).environments.into_iter();
                 let home = |item: &Item<Environment>| Some(item.get()?.cluster.clone());
-                let homes = environments.filter_map(|(tier, item)| Some((tier, home(&item)?)));
-                self.homes.insert(*revision, homes.collect());
+                let homes: Homes = environments.filter_map(|(tier, item)| Some((tier, home(&item)?))).collect();
+                self.homes.insert(*revision, Arc::new(homes));
             }
         }
-        before().filter_map(|revision| self.homes.get(revision)).collect()
-    }
-
-    /// Whether a commit led to the tip, by whatever parent.
-    pub fn knows(&self, revision: &Revision) -> bool {
-        self.ancestors.contains(revision)
+        before().filter_map(|revision| self.homes.get(revision).cloned()).collect()
     }
 
     /// Folds the commits that came since the last look; all of them where the branch no longer leads to the last one.
@@ -316,15 +296,16 @@ impl Source {
             Some(first) => self.history.tip() == self.repository.first_parent(*first)?,
         };
         if !goes_on {
-            self.history = History::default();
-            self.ancestors.clear();
+            self.history = Arc::default();
+            self.ancestors = Arc::default();
             new = self.repository.first_parents(tip, |_| false)?;
         }
         for revision in new {
             let mut facts = self.repository.facts(revision)?;
             facts.brought = self.brought(revision)?;
-            self.ancestors.insert(revision);
-            self.history.push(&facts, now);
+            // A view of an earlier moment keeps the history as it was.
+            Arc::make_mut(&mut self.ancestors).insert(revision);
+            Arc::make_mut(&mut self.history).push(&facts, now);
         }
         Ok(())
     }
@@ -338,7 +319,7 @@ impl Source {
                 let time = self.repository.time(*revision)?;
                 brought.extend(self.repository.own_changes(*revision)?.into_iter().map(|change| (time, change)));
             }
-            self.ancestors.extend(new);
+            Arc::make_mut(&mut self.ancestors).extend(new);
         }
         Ok(brought)
     }
@@ -351,44 +332,4 @@ pub fn shortened() -> Error {
         "put the branch dayfly-ledger back as it was, from a clone that has it whole; if it is lost for good, delete the \
          inventories (ConfigMaps in dayfly-system) and .dayfly/lifecycle.json: what git wants is taken up again by its marks",
     )
-}
-
-impl View {
-    /// What is wrong outside of apps, and what waits for a person.
-    pub fn findings(&self) -> Vec<Diagnostic> {
-        let mut found: Vec<_> = self.platform.findings().chain(self.evaluation.diagnostics.iter()).cloned().collect();
-        found.extend(self.evaluation.instances.values().flat_map(|evaluated| evaluated.diagnostics()).cloned());
-        if self.control_waits {
-            found.push(
-                Diagnostic::warning(
-                    "approval/control",
-                    "environments/, policies/, .github/",
-                    format!(
-                        "changes since {} wait for approval; what was approved holds meanwhile",
-                        self.approvals.control.short()
-                    ),
-                )
-                .help("approve them as they stand: dayfly adopt"),
-            );
-        }
-        found.sort();
-        found.dedup();
-        found
-    }
-
-    /// What the lifecycle's questions depend on.
-    pub fn situation<'a>(&self, source: &'a Source, now: Timestamp) -> Situation<'a> {
-        Situation { history: &source.history, now, baseline: Some(self.approvals.since) }
-    }
-
-    /// When an app's time is up, as its manifest and its tier say; as its last one that could be read said.
-    pub fn expiry(&self, source: &Source, app: &AppName, now: Timestamp) -> Option<Timestamp> {
-        Some(self.situation(source, now).candidate(&self.platform, app)?.expiry.at)
-    }
-
-    /// The tier where an app was when its manifest could last be read.
-    pub fn last_key(&self, source: &Source, app: &AppName, now: Timestamp) -> Option<InstanceKey> {
-        let tier = source.history.life(app, now)?.facts.tier.as_deref()?.parse().ok()?;
-        Some(InstanceKey { app: app.clone(), tier })
-    }
 }

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use dayfly::home::Home;
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::ClusterTarget;
-use dayfly_controller::reconcile::{Pass, Reconciler};
+use dayfly_controller::{Pass, Reconciler};
 use dayfly_git::{Commit, MAIN, Repository, Writer};
 use dayfly_judge::evaluate::{Desired, Evaluator};
 use dayfly_lifecycle::ledger::{LedgerFact, Signer};

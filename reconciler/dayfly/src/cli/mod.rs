@@ -26,7 +26,7 @@ use std::str::FromStr;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::error::Error;
-use dayfly_controller::reconcile::Reconciler;
+use dayfly_controller::Reconciler;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, NameError};
 use jiff::Timestamp;

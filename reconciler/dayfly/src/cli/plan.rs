@@ -1,6 +1,6 @@
 //! `dayfly plan`: what `apply` would change, as a diff per object.
 
-use dayfly_controller::reconcile::PlanPreview;
+use dayfly_controller::PlanPreview;
 use dayfly_plan::plan::ChangeAction;
 use serde_json::json;
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use dayfly_controller::controller;
+use dayfly_controller as controller;
 use dayfly_controller::error::Error;
-use dayfly_controller::reconcile::{Pass, Reconciler, Retired};
+use dayfly_controller::{Pass, Reconciler, Retired};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Phase;

@@ -3,17 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dayfly_cluster::{ChangeSet, ClusterError};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Revision;
 use dayfly_model::names::{AppName, TierName};
+use dayfly_model::object::ObjectKey;
 use dayfly_model::scope::Scope;
 use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Status;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::findings;
+use crate::view::View;
+
 /// What a pass did. Serialized, it is the `Pass` of the JSON formats.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pass {
     /// The tip.
@@ -90,6 +95,46 @@ pub struct Proposed {
 }
 
 impl Pass {
+    /// A pass that did nothing yet.
+    pub(crate) fn new(view: &View, time: Timestamp) -> Self {
+        Self {
+            revision: view.tip.revision,
+            items: Vec::new(),
+            changes: Vec::new(),
+            writes: 0,
+            calls: 0,
+            retired: Vec::new(),
+            proposals: Vec::new(),
+            diagnostics: Vec::new(),
+            time,
+            took: Duration::ZERO,
+            next_due: None,
+            renders: view.renders,
+            unfinished: BTreeSet::new(),
+        }
+    }
+
+    /// Records that the tip is another one by now.
+    pub(crate) fn moves_on(&mut self, view: &View) {
+        self.revision = view.tip.revision;
+        self.renders += view.renders;
+    }
+
+    /// Records what was done for one scope.
+    pub(crate) fn record(&mut self, done: &ChangeSet) {
+        let scope = &done.scope;
+        self.changes.extend(done.changes.iter().map(|change| Changed::of(scope, change.action, &change.key)));
+        let failures = done.failures.iter().map(|failure| findings::of_error(&failure.error));
+        let found = failures.chain(done.unhealthy.iter().filter_map(findings::of_deletion));
+        self.diagnostics.extend(found.map(|found| findings::about(found, scope)));
+    }
+
+    /// Records that a scope could not even be planned.
+    pub(crate) fn fail(&mut self, scope: &Scope, error: &ClusterError) {
+        self.diagnostics.push(findings::about(findings::of_error(error), scope));
+        self.unfinished.insert(scope.clone());
+    }
+
     /// Whether something failed that may go well later.
     pub fn is_unfinished(&self) -> bool {
         !self.unfinished.is_empty()
@@ -98,5 +143,12 @@ impl Pass {
     /// Whether something is not as git says.
     pub fn has_failed(&self) -> bool {
         self.is_unfinished() || self.items.iter().any(Status::is_unhealthy)
+    }
+}
+
+impl Changed {
+    pub(crate) fn of(scope: &Scope, action: ChangeAction, key: &ObjectKey) -> Self {
+        let app = scope.app().map(ToString::to_string).unwrap_or_default();
+        Self { app, tier: scope.tier().clone(), action, object: key.to_string() }
     }
 }

@@ -9,8 +9,8 @@ use dayfly_model::object::ObjectKey;
 use dayfly_plan::plan::{self, ChangeAction, Plan, Skipped};
 use serde::Serialize;
 
-use super::Changed;
-use super::report::{about, changed, noted, trouble};
+use crate::findings;
+use crate::pass::Changed;
 
 /// What `apply` would do.
 pub struct PlanPreview {
@@ -43,7 +43,7 @@ pub struct PreviewedChange {
 
 impl PlanPreview {
     /// Tries every plan on its cluster, by dry runs, and looks at what a deletion takes along.
-    pub(super) async fn of(plans: Vec<(Cluster, Plan)>, diagnostics: Vec<Diagnostic>, unknown: Vec<TierName>) -> Self {
+    pub(crate) async fn of(plans: Vec<(Cluster, Plan)>, diagnostics: Vec<Diagnostic>, unknown: Vec<TierName>) -> Self {
         let left = diagnostics.iter().filter(|found| found.is_error()).filter_map(|found| found.app.clone());
         let left = left.collect();
         let mut preview = Self { changes: Vec::new(), diagnostics, unknown, failed: 0, left };
@@ -62,13 +62,13 @@ impl PlanPreview {
                     "Namespace" => inside(&change.key.name, &along),
                     _ => Vec::new(),
                 },
-                change: changed(plan.scope(), change.action, &change.key),
+                change: Changed::of(plan.scope(), change.action, &change.key),
                 reason: change.reason.to_string(),
                 diff: change.diff,
             }));
             preview.failed += errors.len();
-            preview.diagnostics.extend(errors.iter().map(|error| about(trouble(error), plan.scope())));
-            preview.diagnostics.extend(plan.notes().iter().map(|note| about(noted(note), plan.scope())));
+            preview.diagnostics.extend(errors.iter().map(|error| findings::about(findings::of_error(error), plan.scope())));
+            preview.diagnostics.extend(plan.notes().iter().map(|note| findings::about(findings::of_skipped(note), plan.scope())));
             if plan.notes().iter().any(Skipped::is_problem) {
                 preview.left.extend(plan.scope().app().cloned());
             }

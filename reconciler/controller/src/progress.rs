@@ -1,0 +1,146 @@
+//! How far each scope is: what it was last brought to, how healthy it was found, and what its plan skipped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dayfly_judge::evaluate::Evaluated;
+use dayfly_model::digest::Digest;
+use dayfly_model::names::{InstanceKey, TierName};
+use dayfly_model::scope::{Location, Scope};
+use dayfly_plan::health::Health;
+use dayfly_plan::plan::Skipped;
+
+use crate::view::View;
+
+/// One state for each scope; all of it can be found out again.
+#[derive(Default)]
+pub(crate) struct Progress {
+    scopes: BTreeMap<Scope, ScopeProgress>,
+    /// What is past its end and suspended, so that it has no routes.
+    expired: BTreeSet<InstanceKey>,
+    /// What the last plan of each location left as it is.
+    skipped: BTreeMap<Location, Vec<Skipped>>,
+}
+
+#[derive(Default)]
+struct ScopeProgress {
+    /// What it was brought to: none where it has to be planned.
+    converged_to: Option<Goal>,
+    /// How healthy it is; none where that has to be found out, inside none where it has no object.
+    health: Option<Option<Health>>,
+}
+
+/// What a scope is to be brought to.
+#[derive(Clone)]
+pub(crate) enum Goal {
+    /// The verdict about an instance. The same allocation is the same verdict.
+    Verdict(Arc<Evaluated>),
+    /// The folder of a tier, whose shared objects these are.
+    Folder(Digest),
+}
+
+impl Goal {
+    /// What the tip wants of a scope.
+    pub fn of(scope: &Scope, view: &View) -> Option<Self> {
+        match scope {
+            Scope::Instance(key) => view.evaluation.instances.get(&key.app).cloned().map(Self::Verdict),
+            Scope::Shared(tier) => view.platform.environments.get(tier).map(|item| Self::Folder(item.folder)),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Verdict(one), Self::Verdict(other)) => Arc::ptr_eq(one, other),
+            (Self::Folder(one), Self::Folder(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Progress {
+    /// Whether a scope was brought to the very goal that it has now.
+    pub fn is_converged(&self, scope: &Scope, view: &View) -> bool {
+        let reached = self.scopes.get(scope).and_then(|state| state.converged_to.as_ref());
+        reached.zip(Goal::of(scope, view)).is_some_and(|(reached, goal)| reached.is(&goal))
+    }
+
+    /// Records that a scope was brought to its goal.
+    pub fn converged(&mut self, scope: &Scope, view: &View) {
+        if let Some(goal) = Goal::of(scope, view) {
+            self.state(scope).converged_to = Some(goal);
+        }
+    }
+
+    /// Makes the next pass plan a scope and look up its health, whatever the reason. A scope that git does not want has no
+    /// state, and needs none.
+    pub fn invalidate(&mut self, scope: &Scope) {
+        self.scopes.remove(scope);
+    }
+
+    /// The same for all scopes of tiers.
+    pub fn invalidate_tiers(&mut self, tiers: &BTreeSet<TierName>) {
+        self.scopes.retain(|scope, _| !tiers.contains(scope.tier()));
+    }
+
+    /// Makes every health be looked up again: what the clusters say may be incomplete.
+    pub fn doubt_health(&mut self) {
+        self.scopes.values_mut().for_each(|state| state.health = None);
+    }
+
+    /// Makes the health of one scope be looked up again.
+    pub fn doubt_health_of(&mut self, scope: &Scope) {
+        if let Some(state) = self.scopes.get_mut(scope) {
+            state.health = None;
+        }
+    }
+
+    /// How healthy a scope is: looked up once, until something of it may have changed.
+    pub fn health(&mut self, scope: &Scope, look_up: impl FnOnce() -> Option<Health>) -> Option<Health> {
+        self.state(scope).health.get_or_insert_with(look_up).clone()
+    }
+
+    /// Whether an instance is past its end and suspended.
+    pub fn is_expired(&self, key: &InstanceKey) -> bool {
+        self.expired.contains(key)
+    }
+
+    /// Records what is past its end and suspended. What came or went is planned anew: it loses its routes, or has them again.
+    pub fn set_expired(&mut self, expired: BTreeSet<InstanceKey>) {
+        let before = std::mem::replace(&mut self.expired, expired);
+        let changed: Vec<_> = before.symmetric_difference(&self.expired).cloned().map(Scope::Instance).collect();
+        changed.iter().for_each(|scope| self.invalidate(scope));
+    }
+
+    /// What the last plan of a location skipped.
+    pub fn skipped(&self, location: &Location) -> &[Skipped] {
+        self.skipped.get(location).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same of all locations.
+    pub fn all_skipped(&self) -> impl Iterator<Item = (&Location, &[Skipped])> {
+        self.skipped.iter().map(|(location, skipped)| (location, skipped.as_slice()))
+    }
+
+    /// Records what a plan skipped.
+    pub fn set_skipped(&mut self, location: Location, skipped: &[Skipped]) {
+        match skipped {
+            [] => drop(self.skipped.remove(&location)),
+            skipped => drop(self.skipped.insert(location, skipped.to_vec())),
+        }
+    }
+
+    /// Forgets the scopes that git does not want any more, and what was skipped where nothing is left.
+    pub fn forget_others(&mut self, view: &View, is_there: impl Fn(&Location) -> bool) {
+        let instances = &view.evaluation.instances;
+        let is_wanted = |scope: &Scope| scope.app().is_none_or(|app| instances.contains_key(app));
+        // Only then is there one too many, and all have to be looked through.
+        if self.scopes.len() > instances.len() + view.platform.environments.len() {
+            self.scopes.retain(|scope, _| is_wanted(scope));
+        }
+        self.skipped.retain(|location, _| is_there(location) || is_wanted(&location.scope));
+    }
+
+    fn state(&mut self, scope: &Scope) -> &mut ScopeProgress {
+        self.scopes.entry(scope.clone()).or_default()
+    }
+}

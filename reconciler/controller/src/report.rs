@@ -1,0 +1,59 @@
+//! What the last pass left, for everybody who asks meanwhile: pages, metrics and webhooks read it at once, whatever the pass
+//! that runs is waiting for.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::pass::Pass;
+
+/// The last complete pass, and whether one failed since.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The last pass that came to its end; none before the first.
+    pub pass: Option<Arc<Pass>>,
+    /// Why the last pass ended early; none where it did not.
+    pub failure: Option<PassFailure>,
+}
+
+/// A pass that ended early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassFailure {
+    /// When it began.
+    pub time: Timestamp,
+    /// The fact.
+    pub message: String,
+    /// The next step.
+    pub help: Option<String>,
+}
+
+/// Where reports are read: the newest one at any time, or the next one when it comes.
+pub type Reports = watch::Receiver<Arc<Report>>;
+
+/// Publishes reports. Nobody has to read them.
+pub(crate) struct Publisher(watch::Sender<Arc<Report>>);
+
+impl Publisher {
+    pub fn new() -> Self {
+        Self(watch::Sender::new(Arc::default()))
+    }
+
+    pub fn subscribe(&self) -> Reports {
+        self.0.subscribe()
+    }
+
+    /// Publishes how a pass that began at `time` ended.
+    pub fn publish(&self, outcome: &Result<Arc<Pass>, Error>, time: Timestamp) {
+        self.0.send_modify(|report| {
+            *report = Arc::new(match outcome {
+                Ok(pass) => Report { pass: Some(pass.clone()), failure: None },
+                Err(error) => Report {
+                    pass: report.pass.clone(),
+                    failure: Some(PassFailure { time, message: error.to_string(), help: error.help() }),
+                },
+            });
+        });
+    }
+}
