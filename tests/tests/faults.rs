@@ -59,7 +59,12 @@ async fn hears(reconciler: &mut Reconciler) {
 }
 
 /// Passes of a controller until one says yes.
-async fn until(world: &World, reconciler: &mut Reconciler, what: &str, yes: impl Fn(&Pass) -> bool) -> Pass {
+async fn until(
+    world: &World,
+    reconciler: &mut Reconciler,
+    what: &str,
+    yes: impl Fn(&Pass) -> bool,
+) -> std::sync::Arc<Pass> {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let pass = reconciler.watch_pass(world.now()).await.unwrap();

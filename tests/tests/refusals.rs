@@ -3,6 +3,7 @@
 //! object and the next step are named, nothing is deleted, neighbors go on, and all converges when the reason is gone.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dayfly_cluster::clusters::ClusterTarget;
@@ -191,7 +192,7 @@ impl Place {
     }
 
     /// Passes of a controller until one says yes.
-    async fn until(&mut self, what: &str, yes: impl Fn(&Pass) -> bool) -> Pass {
+    async fn until(&mut self, what: &str, yes: impl Fn(&Pass) -> bool) -> Arc<Pass> {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let pass = self.reconciler.watch_pass(self.world.now()).await.unwrap();

@@ -50,7 +50,7 @@ pub struct ChangeSet {
     /// Whose objects.
     pub scope: Scope,
     /// What changed in the cluster, in order.
-    pub changes: Vec<Done>,
+    pub changes: Vec<AppliedChange>,
     /// What could not be done.
     pub failures: Vec<Failure>,
     /// What was left as it is, and why.
@@ -63,7 +63,7 @@ pub struct ChangeSet {
 
 /// A change that was made.
 #[derive(Debug, Clone)]
-pub struct Done {
+pub struct AppliedChange {
     /// What.
     pub action: ChangeAction,
     /// To what.
@@ -83,7 +83,7 @@ pub struct Failure {
 
 /// What must hold for an apply to be carried out.
 #[derive(Clone, Copy)]
-pub(super) enum Only<'a> {
+pub(super) enum Precondition<'a> {
     /// The object does not exist.
     Absent,
     /// The object has this UID.
@@ -101,7 +101,7 @@ impl Cluster {
             unhealthy: vec![],
             complete: false,
         };
-        let mut pass = Pass { cluster: self, plan, inventory, limits, set };
+        let mut pass = ApplyRun { cluster: self, plan, inventory, limits, set };
         pass.run(last).await;
         pass.set
     }
@@ -135,7 +135,7 @@ impl Cluster {
         &self,
         scope: &Scope,
         object: &Object,
-        only: Only<'_>,
+        precondition: Precondition<'_>,
         force: bool,
     ) -> Result<Request, ClusterError> {
         let key = object.key();
@@ -145,34 +145,34 @@ impl Cluster {
             meta["labels"] = json!({});
         }
         meta["labels"][PART_OF_APPLY_SET] = scope.apply_set().into();
-        match only {
-            Only::Absent => meta["resourceVersion"] = NEVER.into(),
-            Only::Uid(uid) => meta["uid"] = uid.into(),
+        match precondition {
+            Precondition::Absent => meta["resourceVersion"] = NEVER.into(),
+            Precondition::Uid(uid) => meta["uid"] = uid.into(),
         }
-        let force = force && matches!(only, Only::Uid(_));
+        let force = force && matches!(precondition, Precondition::Uid(_));
         let request = Request::apply(self.kind_of(key)?, key.namespace.as_deref(), &key.name, &body);
         Ok(request.with("force", force.to_string()))
     }
 
     async fn update(&self, plan: &Plan, object: &Object, uid: &str) -> Result<Live, ClusterError> {
-        let request = self.apply_request(plan.scope(), object, Only::Uid(uid), plan.force())?;
+        let request = self.apply_request(plan.scope(), object, Precondition::Uid(uid), plan.force())?;
         self.live(object.key(), &self.call(request).await?)
     }
 
     async fn create(&self, plan: &Plan, object: &Object, entry: &InventoryEntry) -> Result<Live, ClusterError> {
-        let request = self.apply_request(plan.scope(), object, Only::Absent, false)?;
+        let request = self.apply_request(plan.scope(), object, Precondition::Absent, false)?;
         match self.call(request).await {
             Ok(answer) => self.live(object.key(), &answer),
             // It exists: made by somebody else, or by our own call whose answer was lost.
             Err(error) if matches!(error.kind, ClusterErrorKind::Moved(_) | ClusterErrorKind::Owned(_)) => {
-                self.take_up(plan, object, entry).await?.ok_or(error)
+                self.adopt_existing(plan, object, entry).await?.ok_or(error)
             }
             Err(error) => Err(error),
         }
     }
 
     /// Updates the object of that name if it is the entry's. None if there is no object.
-    async fn take_up(
+    async fn adopt_existing(
         &self,
         plan: &Plan,
         object: &Object,
@@ -203,7 +203,7 @@ impl Cluster {
                 self.remove(change.key(), uid, limits.deletion).await?;
                 self.create(plan, object, &entry).await
             }
-            (ChangeAction::Create, _) if change.verify() => match self.take_up(plan, object, &entry).await? {
+            (ChangeAction::Create, _) if change.verify() => match self.adopt_existing(plan, object, &entry).await? {
                 Some(live) => Ok(live),
                 None => self.create(plan, object, &entry).await,
             },
@@ -214,7 +214,7 @@ impl Cluster {
 }
 
 /// One plan under way.
-pub(super) struct Pass<'a> {
+pub(super) struct ApplyRun<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) plan: &'a Plan,
     pub(super) inventory: &'a mut Inventory,
@@ -222,7 +222,7 @@ pub(super) struct Pass<'a> {
     pub(super) set: ChangeSet,
 }
 
-impl Pass<'_> {
+impl ApplyRun<'_> {
     async fn run(&mut self, last: LastPass) {
         if self.inventory.begin(self.plan.begins(self.inventory))
             && let Err(error) = self.cluster.store_inventory(self.inventory).await
@@ -283,7 +283,7 @@ impl Pass<'_> {
     }
 
     async fn healthy(&mut self, keys: &[ObjectKey]) -> bool {
-        self.set.unhealthy = self.cluster.settled(keys, self.limits.health).await;
+        self.set.unhealthy = self.cluster.wait_healthy(keys, self.limits.health).await;
         self.set.unhealthy.is_empty()
     }
 
@@ -318,7 +318,11 @@ impl Pass<'_> {
     }
 
     pub(super) fn done(&mut self, change: &ObjectChange) {
-        self.set.changes.push(Done { action: change.action(), key: change.key().clone(), reason: change.reason() });
+        self.set.changes.push(AppliedChange {
+            action: change.action(),
+            key: change.key().clone(),
+            reason: change.reason(),
+        });
     }
 }
 

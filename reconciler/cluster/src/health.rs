@@ -11,7 +11,7 @@ use super::Cluster;
 impl Cluster {
     /// Waits until all of these let the next wave pass, or until one says that it failed, or until the time is up.
     /// Returns those that don't let pass, and why; nothing if all is well. Needs the watches to run.
-    pub async fn settled(&self, keys: &[ObjectKey], patience: Duration) -> Vec<(ObjectKey, Health)> {
+    pub async fn wait_healthy(&self, keys: &[ObjectKey], patience: Duration) -> Vec<(ObjectKey, Health)> {
         let wait = self.store().until(|observed| {
             let open = unhealthy(observed, keys);
             let failed = open.iter().any(|(_, health)| matches!(health, Health::Failed(_)));
@@ -25,7 +25,7 @@ impl Cluster {
 
     /// Waits until none of these is live under its UID, or until the time is up. Returns those that still are, and what
     /// holds them.
-    pub(super) async fn ended(&self, keys: &[(ObjectKey, String)], patience: Duration) -> Vec<(ObjectKey, Health)> {
+    pub(super) async fn wait_gone(&self, keys: &[(ObjectKey, String)], patience: Duration) -> Vec<(ObjectKey, Health)> {
         let wait = self.store().until(|observed| remaining(observed, keys).is_empty().then_some(()));
         let _ = tokio::time::timeout(patience, wait).await;
         remaining(&self.observed(), keys)

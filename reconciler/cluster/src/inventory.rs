@@ -19,13 +19,13 @@ impl Cluster {
             Err(error) => broken.push(error),
         })
         .await?;
-        read.iter().for_each(|inventory| self.store().know(inventory.scope()));
+        read.iter().for_each(|inventory| self.store().register(inventory.scope()));
         Ok((read, broken))
     }
 
     /// The inventory of a scope; a new one if the cluster has none.
     pub async fn inventory(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
-        self.store().know(scope);
+        self.store().register(scope);
         let request = Request::get(self.kind("ConfigMap")?, Some(SYSTEM_NAMESPACE), &scope.to_string());
         match self.call(request).await {
             Ok(answer) => {
@@ -41,7 +41,7 @@ impl Cluster {
     /// Writes an inventory, if the cluster still has the version that was read. An empty one that never was written
     /// needs no ConfigMap.
     pub(super) async fn store_inventory(&self, inventory: &mut Inventory) -> Result<(), ClusterError> {
-        self.store().know(inventory.scope());
+        self.store().register(inventory.scope());
         let kind = self.kind("ConfigMap")?;
         let name = inventory.scope().to_string();
         let answer = if inventory.resource_version().is_some() {

@@ -25,13 +25,13 @@ use kube::config::Config;
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
-pub use apply::{ChangeSet, Done, Failure, WaitLimits};
+pub use apply::{AppliedChange, ChangeSet, Failure, WaitLimits};
 pub use error::{ClusterError, ClusterErrorKind};
 pub use preview::DryRun;
 
 use dayfly_calls::Calls;
 use limit::Limiter;
-use observe::Store;
+use observe::ObservedStore;
 use request::Request;
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ struct Inner {
     client: Client,
     calls: Calls,
     limiter: Limiter,
-    store: Arc<Store>,
+    store: Arc<ObservedStore>,
     simulated: OnceCell<bool>,
     id: OnceCell<String>,
 }
@@ -92,7 +92,7 @@ impl Cluster {
 
     /// A cluster behind a client that stands already.
     pub fn with_client(name: impl Into<String>, client: Client, calls: Calls) -> Self {
-        let store = Arc::new(Store::new());
+        let store = Arc::new(ObservedStore::new());
         let (limiter, simulated, id) = (Limiter::new(), OnceCell::new(), OnceCell::new());
         let inner = Inner { name: name.into(), client, calls, limiter, store, simulated, id };
         Self { inner: Arc::new(inner), watches: Arc::default() }
@@ -159,7 +159,7 @@ impl Cluster {
         &self.inner.limiter
     }
 
-    fn store(&self) -> &Arc<Store> {
+    fn store(&self) -> &Arc<ObservedStore> {
         &self.inner.store
     }
 }

@@ -16,11 +16,11 @@ const SLOWDOWN: f64 = 4.0;
 #[derive(Debug)]
 pub(super) struct Limiter {
     permits: Semaphore,
-    state: Mutex<State>,
+    state: Mutex<LimiterState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct LimiterState {
     /// The limit to move to; whole permits follow.
     limit: f64,
     granted: usize,
@@ -45,7 +45,7 @@ pub(super) enum Pressure {
 
 impl Limiter {
     pub(super) fn new() -> Self {
-        let state = State { limit: START as f64, granted: START, best: f64::INFINITY, usual: 0.0, rest: START };
+        let state = LimiterState { limit: START as f64, granted: START, best: f64::INFINITY, usual: 0.0, rest: START };
         Self { permits: Semaphore::new(START), state: Mutex::new(state) }
     }
 
@@ -76,7 +76,7 @@ impl Limiter {
     }
 }
 
-impl State {
+impl LimiterState {
     fn learn(&mut self, pressure: Pressure) {
         self.rest = self.rest.saturating_sub(1);
         match pressure {

@@ -28,11 +28,11 @@ const GONE: usize = 8192;
 /// Kinds listed at once.
 const LISTS: usize = 4;
 
-/// The shared view, and who wants to know of its changes.
-pub(super) struct Store {
+/// The shared view, and who waits for its changes.
+pub(super) struct ObservedStore {
     observed: RwLock<Observed>,
     /// Why a kind is unknown.
-    troubles: Mutex<BTreeMap<&'static str, ClusterError>>,
+    read_errors: Mutex<BTreeMap<&'static str, ClusterError>>,
     /// Kinds that were tried at least once.
     tried: Mutex<BTreeSet<(&'static str, &'static str)>>,
     scopes: Mutex<HashMap<String, Scope>>,
@@ -67,11 +67,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Store {
+impl ObservedStore {
     pub(super) fn new() -> Self {
         Self {
             observed: RwLock::default(),
-            troubles: Mutex::default(),
+            read_errors: Mutex::default(),
             tried: Mutex::default(),
             scopes: Mutex::default(),
             touched: Mutex::default(),
@@ -104,20 +104,20 @@ impl Store {
         self.wake.notify_one();
     }
 
-    /// Takes up an object from an answer, unless its watch has told meanwhile that it is gone.
+    /// Records an object from an answer, unless its watch has seen meanwhile that it is gone.
     pub(super) fn answered(&self, live: Live) {
         self.change(|observed| if lock(&self.gone).uids.contains(&live.uid) { vec![] } else { insert(observed, live) });
     }
 
-    /// Takes up an object from a watch.
-    fn told(&self, live: Live) {
+    /// Records an object from a watch.
+    fn watched(&self, live: Live) {
         self.change(|observed| {
             lock(&self.gone).uids.remove(&live.uid);
             insert(observed, live)
         });
     }
 
-    /// Takes note that an object is gone.
+    /// Records that an object is gone.
     pub(super) fn remove(&self, key: &ObjectKey, uid: &str) {
         self.change(|observed| {
             lock(&self.gone).add(uid);
@@ -125,7 +125,7 @@ impl Store {
         });
     }
 
-    /// Takes up a complete list. Objects that were written after it was made stay.
+    /// Records a complete list. Objects that were written after it was made are kept.
     fn replace(&self, kind: &'static Kind, listed: Vec<Live>, version: &str) {
         self.change(|observed| {
             let known = observed.objects().filter(|live| live.kind == kind);
@@ -142,13 +142,13 @@ impl Store {
             gone.retain(|live| current(observed, live).is_none());
             if was_known { changed.into_iter().chain(gone).collect() } else { observed.objects().cloned().collect() }
         });
-        lock(&self.troubles).remove(kind.plural);
+        lock(&self.read_errors).remove(kind.plural);
         self.tried(kind);
     }
 
     fn lose(&self, kind: &'static Kind, error: ClusterError) {
         self.observed.write().unwrap_or_else(PoisonError::into_inner).lose(kind);
-        lock(&self.troubles).insert(kind.plural, error);
+        lock(&self.read_errors).insert(kind.plural, error);
         self.tried(kind);
     }
 
@@ -158,17 +158,17 @@ impl Store {
     }
 
     /// Remembers whose ApplySet this is, so that a change of an object names its scope.
-    pub(super) fn know(&self, scope: &Scope) {
+    pub(super) fn register(&self, scope: &Scope) {
         lock(&self.scopes).insert(scope.apply_set(), scope.clone());
     }
 
-    /// Waits until a look at the view answers something. Looks again after every change, but not at each of a burst.
-    pub(super) async fn until<T>(&self, mut look: impl FnMut(&Observed) -> Option<T>) -> T {
+    /// Waits until a question about the view has an answer. It is asked again after every change, once for a burst of them.
+    pub(super) async fn until<T>(&self, mut question: impl FnMut(&Observed) -> Option<T>) -> T {
         let mut version = self.version.subscribe();
         loop {
             version.borrow_and_update();
-            if let Some(found) = look(&self.observed()) {
-                return found;
+            if let Some(answer) = question(&self.observed()) {
+                return answer;
             }
             // The sender lives as long as the store.
             let _ = version.changed().await;
@@ -222,7 +222,7 @@ impl Cluster {
             }
         });
         futures::stream::iter(lists).buffer_unordered(LISTS).collect::<Vec<()>>().await;
-        self.troubles()
+        self.read_errors()
     }
 
     /// Begins to watch every kind, for as long as a clone of this cluster is held. Watches that run go on as they are.
@@ -256,12 +256,12 @@ impl Cluster {
     pub async fn ready(&self) -> Vec<ClusterError> {
         let store = self.store();
         store.until(|_| (lock(&store.tried).len() == KINDS.len()).then_some(())).await;
-        self.troubles()
+        self.read_errors()
     }
 
     /// Why kinds cannot be read at the moment.
-    pub fn troubles(&self) -> Vec<ClusterError> {
-        lock(&self.store().troubles).values().cloned().collect()
+    pub fn read_errors(&self) -> Vec<ClusterError> {
+        lock(&self.store().read_errors).values().cloned().collect()
     }
 
     /// Waits until objects of known scopes changed, and returns whose. Many changes of one scope count once, so what is
@@ -311,13 +311,13 @@ impl Cluster {
         Ok(Some(version))
     }
 
-    /// Takes up an event. Returns the version it brings; none if the watch must begin anew.
+    /// Records an event. Returns the version it brings; none if the watch must begin anew.
     fn take(&self, kind: &'static Kind, event: WatchEvent<Value>) -> Option<String> {
         let version = |object: &Value| object.pointer("/metadata/resourceVersion")?.as_str().map(str::to_owned);
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                 let seen = version(&object)?;
-                self.store().told(Live::of_kind(kind, &object).ok()?);
+                self.store().watched(Live::of_kind(kind, &object).ok()?);
                 Some(seen)
             }
             WatchEvent::Deleted(object) => {
@@ -370,8 +370,8 @@ impl Cluster {
     }
 }
 
-fn is_gone(fact: &ClusterErrorKind) -> bool {
-    matches!(fact, ClusterErrorKind::Server { status: 410, .. })
+fn is_gone(kind: &ClusterErrorKind) -> bool {
+    matches!(kind, ClusterErrorKind::Server { status: 410, .. })
 }
 
 #[cfg(test)]
@@ -387,22 +387,22 @@ mod tests {
 
     #[test]
     fn a_late_answer_does_not_bring_back_what_is_gone() {
-        let store = Store::new();
-        store.told(live("u1", "1"));
+        let store = ObservedStore::new();
+        store.watched(live("u1", "1"));
         store.remove(&live("u1", "1").key(), "u1");
         store.answered(live("u1", "2"));
         assert!(store.observed().is_empty());
         store.answered(live("u2", "3"));
         assert_eq!(store.observed().len(), 1);
-        store.told(live("u1", "4"));
+        store.watched(live("u1", "4"));
         assert!(store.gone.lock().unwrap().uids.is_empty(), "a watch that tells of it again is right");
     }
 
     #[test]
     fn an_older_version_never_replaces_a_newer_one() {
-        let store = Store::new();
+        let store = ObservedStore::new();
         store.answered(live("u1", "10"));
-        store.told(live("u1", "9"));
+        store.watched(live("u1", "9"));
         assert!(store.observed().objects().all(|live| &*live.resource_version == "10"));
     }
 }

@@ -7,7 +7,7 @@ use dayfly_plan::plan::{ChangeAction, ChangeReason, ObjectChange, Plan};
 use futures::StreamExt as _;
 use serde_json::Value;
 
-use super::apply::{AT_ONCE, Only};
+use super::apply::{AT_ONCE, Precondition};
 use super::request::Request;
 use super::{Cluster, ClusterError, ClusterErrorKind};
 
@@ -57,11 +57,11 @@ impl Cluster {
         let after = match (change.desired(), change.action(), change.uid()) {
             (None, _, _) => None,
             (Some(object), ChangeAction::Update, Some(uid)) => {
-                let request = self.apply_request(plan.scope(), object, Only::Uid(uid), plan.force())?;
+                let request = self.apply_request(plan.scope(), object, Precondition::Uid(uid), plan.force())?;
                 Some(self.call(request.with("dryRun", "All")).await?.body)
             }
             (Some(object), ChangeAction::Create, _) => {
-                let request = self.apply_request(plan.scope(), object, Only::Absent, false)?;
+                let request = self.apply_request(plan.scope(), object, Precondition::Absent, false)?;
                 match self.call(request.with("dryRun", "All")).await {
                     Ok(answer) => Some(answer.body),
                     // Its namespace comes with the same plan, so the server cannot try it yet.
@@ -85,7 +85,7 @@ impl Cluster {
     }
 
     /// What lives in a namespace: everything of the kinds that apps have, volumes and secrets included, but not what
-    /// belongs to another object there or comes with every namespace. Only names travel.
+    /// belongs to another object there or comes with every namespace. Precondition names travel.
     pub async fn contents(&self, namespace: &str) -> Result<Vec<ObjectKey>, ClusterError> {
         let mut found = vec![];
         for kind in KINDS.iter().filter(|kind| kind.namespaced).chain(ALSO_TABLE) {

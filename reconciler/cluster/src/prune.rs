@@ -9,7 +9,7 @@ use dayfly_plan::plan::{ObjectChange, SkipReason, Skipped};
 use futures::StreamExt as _;
 use serde_json::json;
 
-use super::apply::{AT_ONCE, Failure, Pass};
+use super::apply::{AT_ONCE, ApplyRun, Failure};
 use super::request::Request;
 use super::{Cluster, ClusterError, ClusterErrorKind};
 
@@ -41,7 +41,7 @@ impl Cluster {
     /// Deletes one object and waits until it is gone.
     pub(super) async fn remove(&self, key: &ObjectKey, uid: &str, patience: Duration) -> Result<(), ClusterError> {
         self.delete(key, uid).await?;
-        match self.ended(&[(key.clone(), uid.to_owned())], patience).await.pop() {
+        match self.wait_gone(&[(key.clone(), uid.to_owned())], patience).await.pop() {
             None => Ok(()),
             Some((_, health)) => {
                 let what = format!("it is not gone, {health}");
@@ -51,7 +51,7 @@ impl Cluster {
     }
 }
 
-impl Pass<'_> {
+impl ApplyRun<'_> {
     /// Deletes wave after wave, routes first. True if all is gone.
     pub(super) async fn deletes(&mut self) -> bool {
         let mut with_namespace = vec![];
@@ -85,7 +85,7 @@ impl Pass<'_> {
     async fn gone(&mut self, changes: &[&ObjectChange]) -> bool {
         let keys: Vec<_> =
             changes.iter().map(|change| (change.key().clone(), change.uid().unwrap_or_default().to_owned())).collect();
-        let left = self.cluster.ended(&keys, self.limits.deletion).await;
+        let left = self.cluster.wait_gone(&keys, self.limits.deletion).await;
         for change in changes.iter().filter(|change| !left.iter().any(|(key, _)| key == change.key())) {
             self.inventory.gone(change.key());
             self.done(change);
@@ -98,7 +98,7 @@ impl Pass<'_> {
         good
     }
 
-    /// Looks up what seems to be gone, since it may only have lost its label, and drops the entries of what is.
+    /// Reads once more what seems to be gone, since it may only have lost its label, and drops the entries of what is.
     pub(super) async fn forgets(&mut self) -> bool {
         let (cluster, plan) = (self.cluster, self.plan);
         let finds = plan.forgets().iter().map(|key| async move { (key, cluster.find(key).await) });

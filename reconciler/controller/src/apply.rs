@@ -69,9 +69,8 @@ impl Target {
 impl Reconciler {
     /// Brings every scope that is due to what git wants of it.
     pub(crate) async fn apply_due(&mut self, view: &View, now: Timestamp, waits: Waits, pass: &mut Pass) {
-        let is_due = |scope: &Scope| {
-            self.fleet.unreachable(scope.tier()).is_some() || !self.progress.is_converged(scope, view)
-        };
+        let is_due =
+            |scope: &Scope| self.fleet.unreachable(scope.tier()).is_some() || !self.progress.is_converged(scope, view);
         let due: Vec<_> = self.scopes(view).into_iter().filter(is_due).collect();
         for due in due.chunks(PLANNED) {
             let work = self.plan(view, due, now, pass).await;

@@ -8,9 +8,9 @@ mod probe;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dayfly_calls::Calls;
 use dayfly_cluster::clusters::{ClusterTarget, Clusters};
 use dayfly_cluster::{Cluster, ClusterError};
-use dayfly_calls::Calls;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::TierName;
 use dayfly_model::platform::Platform;
@@ -133,11 +133,11 @@ impl Fleet {
         let are_new: Vec<_> = clusters.values().map(|cluster| self.begin_probe(cluster)).collect();
         for (cluster, is_new) in clusters.values().zip(are_new) {
             let until = began + if is_new { waits.first_probe } else { waits.later_probe };
-            let mut errors = cluster.troubles();
+            let mut errors = cluster.read_errors();
             match self.answer(cluster, until).await {
                 Ok(answer) => {
                     probed.answers.extend(answer);
-                    errors = cluster.troubles();
+                    errors = cluster.read_errors();
                 }
                 Err(error) => {
                     self.lose(cluster, &error);

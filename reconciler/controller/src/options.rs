@@ -38,7 +38,8 @@ mod tests {
     fn naming_apps_leaves_out_the_others_and_what_tiers_share() {
         let options = Options { apps: ["poll".parse().unwrap()].into(), is_time_stated: false };
         assert!(options.includes(&"poll".parse().unwrap()) && !options.includes(&"survey".parse().unwrap()));
-        let included = ["poll.sandbox", "survey.sandbox", "sandbox"].map(|it| options.includes_scope(&it.parse().unwrap()));
+        let included =
+            ["poll.sandbox", "survey.sandbox", "sandbox"].map(|it| options.includes_scope(&it.parse().unwrap()));
         assert_eq!(included, [true, false, false]);
         assert!(Options::default().includes_scope(&"sandbox".parse().unwrap()));
     }

@@ -67,8 +67,12 @@ impl PlanPreview {
                 diff: change.diff,
             }));
             preview.failed += errors.len();
-            preview.diagnostics.extend(errors.iter().map(|error| findings::about(findings::of_error(error), plan.scope())));
-            preview.diagnostics.extend(plan.notes().iter().map(|note| findings::about(findings::of_skipped(note), plan.scope())));
+            preview
+                .diagnostics
+                .extend(errors.iter().map(|error| findings::about(findings::of_error(error), plan.scope())));
+            preview
+                .diagnostics
+                .extend(plan.notes().iter().map(|note| findings::about(findings::of_skipped(note), plan.scope())));
             if plan.notes().iter().any(Skipped::is_problem) {
                 preview.left.extend(plan.scope().app().cloned());
             }

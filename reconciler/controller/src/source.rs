@@ -238,7 +238,9 @@ impl Source {
             let key = InstanceKey { app: app.clone(), tier };
             let platform = match approvals.of(&key, &self.history) {
                 Some(revision) if revision == approvals.baseline => continue,
-                Some(revision) if self.ancestors.contains(&revision) => Some(self.own_approval(&key, revision, baseline, tip)?),
+                Some(revision) if self.ancestors.contains(&revision) => {
+                    Some(self.own_approval(&key, revision, baseline, tip)?)
+                }
                 Some(_) | None => None,
             };
             own.insert(key, platform);

@@ -33,7 +33,10 @@ pub(super) struct FormerClusters {
 enum Remains {
     Nothing,
     /// It cannot be asked.
-    Unknown { since: Instant, error: ClusterError },
+    Unknown {
+        since: Instant,
+        error: ClusterError,
+    },
 }
 
 /// A cluster where tiers were before.
@@ -145,7 +148,8 @@ impl Fleet {
                 return Ok(false);
             }
             self.note(&answer);
-            let is_home = |scope: &Scope| self.tiers.get(scope.tier()).is_some_and(|home| home.name() == cluster.name());
+            let is_home =
+                |scope: &Scope| self.tiers.get(scope.tier()).is_some_and(|home| home.name() == cluster.name());
             probed.broken.extend(inventories.record_probe(answer, is_home));
             probed.has_read = true;
         }

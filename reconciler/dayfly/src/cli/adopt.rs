@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use dayfly_controller::error::Error;
 use dayfly_controller::View;
+use dayfly_controller::error::Error;
 use dayfly_controller::source::Source;
 use dayfly_git::Repository;
 use dayfly_git::ledger;

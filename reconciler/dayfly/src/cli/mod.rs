@@ -25,8 +25,8 @@ use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use dayfly_cluster::clusters::ClusterTarget;
-use dayfly_controller::error::Error;
 use dayfly_controller::Reconciler;
+use dayfly_controller::error::Error;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, NameError};
 use jiff::Timestamp;

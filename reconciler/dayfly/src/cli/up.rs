@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dayfly_cluster::clusters::ClusterTarget;
-use dayfly_controller::error::Error;
 use dayfly_controller::Reconciler;
+use dayfly_controller::error::Error;
 use dayfly_git as git;
 use dayfly_git::ledger;
 use dayfly_git::{Repository, Seeded};
