@@ -217,3 +217,60 @@ impl Fleet {
         moved
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use dayfly_cluster::WaitLimits;
+    use dayfly_model::fixtures::shipped;
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn waits(probe: Duration) -> Waits {
+        Waits { limits: WaitLimits::default(), first_probe: probe, later_probe: Duration::ZERO }
+    }
+
+    /// A kubeconfig whose contexts all lead to one address, and the folder that holds it.
+    fn kubeconfig(contexts: &[&str], server: &str) -> (TempDir, ClusterTarget) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kubeconfig");
+        let context = |name: &&str| json!({"name": name, "context": {"cluster": "local", "user": "local"}});
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "local", "cluster": {"server": server}}],
+            "users": [{"name": "local", "user": {}}],
+            "contexts": contexts.iter().map(context).collect::<Vec<_>>(),
+        });
+        std::fs::write(&path, config.to_string()).unwrap();
+        (folder, ClusterTarget { kubeconfig: Some(path), context: None })
+    }
+
+    #[tokio::test]
+    async fn a_tier_whose_context_is_absent_is_unreachable_and_says_why() {
+        let (_folder, target) = kubeconfig(&[], "http://127.0.0.1:1");
+        let mut fleet = Fleet::new(target, Calls::default());
+        let probed = fleet.probe(&shipped(), waits(Duration::from_secs(5))).await;
+        let tiers: Vec<_> = fleet.unreachable_tiers().map(ToString::to_string).collect();
+        assert_eq!(tiers, ["pilot", "production", "sandbox"]);
+        assert!(probed.is_doubtful && probed.answers.is_empty() && probed.findings.len() == 3, "{:?}", probed.findings);
+        assert!(fleet.location(&"poll.sandbox".parse().unwrap()).is_none() && fleet.reached().next().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_does_not_answer_is_given_up_for_this_pass_and_its_probe_goes_on() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = format!("http://{}", silent.local_addr().unwrap());
+        let (_folder, target) = kubeconfig(&["sandbox", "pilot", "production"], &server);
+        let mut fleet = Fleet::new(target, Calls::default());
+        for _ in 0..2 {
+            let probed = fleet.probe(&shipped(), waits(Duration::from_millis(50))).await;
+            assert!(probed.is_doubtful && probed.answers.is_empty());
+            assert_eq!((fleet.unreachable_tiers().count(), fleet.probes.len()), (3, 1), "one connection, asked once");
+        }
+    }
+}

@@ -95,10 +95,15 @@ pub struct Proposed {
 }
 
 impl Pass {
-    /// A pass that did nothing yet.
+    /// A pass over what a view says, that did nothing yet.
     pub(crate) fn new(view: &View, time: Timestamp) -> Self {
+        Self { renders: view.renders, ..Self::nothing(view.tip.revision, time) }
+    }
+
+    /// A pass that did nothing.
+    pub(crate) fn nothing(revision: Revision, time: Timestamp) -> Self {
         Self {
-            revision: view.tip.revision,
+            revision,
             items: Vec::new(),
             changes: Vec::new(),
             writes: 0,
@@ -109,7 +114,7 @@ impl Pass {
             time,
             took: Duration::ZERO,
             next_due: None,
-            renders: view.renders,
+            renders: 0,
             unfinished: BTreeSet::new(),
         }
     }

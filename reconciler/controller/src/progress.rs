@@ -60,15 +60,23 @@ impl Goal {
 impl Progress {
     /// Whether a scope was brought to the very goal that it has now.
     pub fn is_converged(&self, scope: &Scope, view: &View) -> bool {
-        let reached = self.scopes.get(scope).and_then(|state| state.converged_to.as_ref());
-        reached.zip(Goal::of(scope, view)).is_some_and(|(reached, goal)| reached.is(&goal))
+        Goal::of(scope, view).is_some_and(|goal| self.has_reached(scope, &goal))
     }
 
     /// Records that a scope was brought to its goal.
     pub fn converged(&mut self, scope: &Scope, view: &View) {
         if let Some(goal) = Goal::of(scope, view) {
-            self.state(scope).converged_to = Some(goal);
+            self.reached(scope, goal);
         }
+    }
+
+    fn has_reached(&self, scope: &Scope, goal: &Goal) -> bool {
+        let reached = self.scopes.get(scope).and_then(|state| state.converged_to.as_ref());
+        reached.is_some_and(|reached| reached.is(goal))
+    }
+
+    fn reached(&mut self, scope: &Scope, goal: Goal) {
+        self.state(scope).converged_to = Some(goal);
     }
 
     /// Makes the next pass plan a scope and look up its health, whatever the reason. A scope that git does not want has no
@@ -142,5 +150,78 @@ impl Progress {
 
     fn state(&mut self, scope: &Scope) -> &mut ScopeProgress {
         self.scopes.entry(scope.clone()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dayfly_judge::evaluate::Verdict;
+
+    use super::*;
+
+    fn scope(text: &str) -> Scope {
+        text.parse().unwrap()
+    }
+
+    fn key(text: &str) -> InstanceKey {
+        text.parse().unwrap()
+    }
+
+    fn verdict() -> Goal {
+        Goal::Verdict(Arc::new(Evaluated {
+            app: "poll".parse().unwrap(),
+            tier: None,
+            instance: None,
+            verdict: Verdict::Unapproved,
+            held: None,
+            cost: None,
+            warnings: [].into(),
+        }))
+    }
+
+    #[test]
+    fn a_scope_has_converged_to_one_verdict_and_to_no_other_that_looks_the_same() {
+        let (mut progress, goal) = (Progress::default(), verdict());
+        assert!(!progress.has_reached(&scope("poll.sandbox"), &goal));
+        progress.reached(&scope("poll.sandbox"), goal.clone());
+        assert!(progress.has_reached(&scope("poll.sandbox"), &goal));
+        assert!(!progress.has_reached(&scope("poll.sandbox"), &verdict()));
+        progress.reached(&scope("sandbox"), Goal::Folder(Digest::of(b"1")));
+        assert!(progress.has_reached(&scope("sandbox"), &Goal::Folder(Digest::of(b"1"))));
+        assert!(!progress.has_reached(&scope("sandbox"), &Goal::Folder(Digest::of(b"2"))));
+    }
+
+    #[test]
+    fn what_is_invalid_is_planned_again_and_its_health_looked_up_again() {
+        let (mut progress, goal) = (Progress::default(), verdict());
+        let looked_up = |progress: &mut Progress| {
+            let mut was_asked = false;
+            progress.health(&scope("poll.sandbox"), || {
+                was_asked = true;
+                Some(Health::Ready)
+            });
+            was_asked
+        };
+        progress.reached(&scope("poll.sandbox"), goal.clone());
+        assert!(looked_up(&mut progress) && !looked_up(&mut progress));
+        progress.invalidate(&scope("poll.sandbox"));
+        assert!(!progress.has_reached(&scope("poll.sandbox"), &goal) && looked_up(&mut progress));
+        progress.reached(&scope("poll.sandbox"), goal.clone());
+        progress.doubt_health();
+        assert!(progress.has_reached(&scope("poll.sandbox"), &goal) && looked_up(&mut progress));
+        progress.invalidate_tiers(&["sandbox".parse().unwrap()].into());
+        assert!(!progress.has_reached(&scope("poll.sandbox"), &goal));
+    }
+
+    #[test]
+    fn an_app_that_expires_or_is_renewed_is_planned_again_and_others_are_not() {
+        let (mut progress, goal) = (Progress::default(), verdict());
+        let (poll, survey) = (scope("poll.sandbox"), scope("survey.sandbox"));
+        for expired in [vec![key("poll.sandbox")], vec![]] {
+            [&poll, &survey].iter().for_each(|scope| progress.reached(scope, goal.clone()));
+            progress.set_expired(expired.iter().cloned().collect());
+            assert_eq!(progress.is_expired(&key("poll.sandbox")), !expired.is_empty());
+            assert!(!progress.has_reached(&poll, &goal) && progress.has_reached(&survey, &goal));
+        }
     }
 }

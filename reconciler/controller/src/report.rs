@@ -57,3 +57,27 @@ impl Publisher {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_that_fails_leaves_the_last_report_and_says_why_no_newer_one_is_there() {
+        let (publisher, time) = (Publisher::new(), "2026-03-01T00:00:00Z".parse().unwrap());
+        let reports = publisher.subscribe();
+        assert!(reports.borrow().pass.is_none());
+        let pass = Arc::new(Pass::nothing("0".repeat(40).parse().unwrap(), time));
+        publisher.publish(&Ok(pass.clone()), time);
+        publisher.publish(&Err(Error::refused("the history was rewritten", "push it back")), time);
+        let report = reports.borrow().clone();
+        assert!(report.pass.as_ref().is_some_and(|last| Arc::ptr_eq(last, &pass)));
+        let failure = report.failure.clone().unwrap();
+        assert_eq!(
+            (failure.message.as_str(), failure.help.as_deref()),
+            ("the history was rewritten", Some("push it back"))
+        );
+        publisher.publish(&Ok(pass), time);
+        assert_eq!(reports.borrow().failure, None);
+    }
+}
