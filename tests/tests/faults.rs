@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use dayfly_controller::{Pass, Reconciler};
-use dayfly_local::apiserver::{FAIL_ANNOTATION, Fault, Rule};
+use dayfly_local::apiserver::{FAIL_ANNOTATION, FaultRule, InjectedFault};
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::{app, change, item, told, two_apps};
 use dayfly_tests::world::World;
@@ -28,12 +28,12 @@ async fn two_running_apps() -> (World, Reconciler) {
     (world, reconciler)
 }
 
-fn failing(fault: Fault) -> Rule {
-    Rule { mutating: true, fault, ..Rule::default() }
+fn failing(fault: InjectedFault) -> FaultRule {
+    FaultRule { mutating: true, fault, ..FaultRule::default() }
 }
 
-fn status(code: u16) -> Fault {
-    Fault::Status { code, retry_after: None, message: None }
+fn status(code: u16) -> InjectedFault {
+    InjectedFault::Status { code, retry_after: None, message: None }
 }
 
 /// At most two further passes, and then nothing is left to do or to tell, not even for a process that knows nothing.
@@ -101,8 +101,8 @@ async fn replicas(world: &World) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_asks_to_wait_is_waited_for() {
     let world = two_apps().await;
-    let busy = Fault::Status { code: 429, retry_after: Some(2), message: None };
-    world.server().set_faults(vec![Rule { skip: 3, count: Some(2), ..failing(busy) }]);
+    let busy = InjectedFault::Status { code: 429, retry_after: Some(2), message: None };
+    world.server().set_faults(vec![FaultRule { skip: 3, count: Some(2), ..failing(busy) }]);
     let began = Instant::now();
     let pass = world.reconciler().pass(world.now()).await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(2), "it was asked again too soon");
@@ -116,7 +116,7 @@ async fn an_object_that_cannot_be_written_is_named_and_its_neighbor_runs() {
     let world = two_apps().await;
     let resource = Some("deployments.apps".into());
     let namespace = Some("survey-sandbox".into());
-    world.server().set_faults(vec![Rule { resource, namespace, ..failing(status(500)) }]);
+    world.server().set_faults(vec![FaultRule { resource, namespace, ..failing(status(500)) }]);
     let mut reconciler = world.reconciler();
     let pass = reconciler.pass(world.now()).await.unwrap();
     let survey = item(&pass, "survey");
@@ -130,7 +130,7 @@ async fn an_object_that_cannot_be_written_is_named_and_its_neighbor_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_breaks_in_the_middle_is_gone_on_with() {
     let world = two_apps().await;
-    world.server().set_faults(vec![Rule { skip: 16, ..failing(status(503)) }]);
+    world.server().set_faults(vec![FaultRule { skip: 16, ..failing(status(503)) }]);
     let mut reconciler = world.reconciler();
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert!(
@@ -148,7 +148,7 @@ async fn an_api_server_that_breaks_in_the_middle_is_gone_on_with() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_every_answer_is_lost_nothing_is_made_twice_or_taken_for_foreign() {
     let world = two_apps().await;
-    world.server().set_faults(vec![failing(Fault::LoseResponse)]);
+    world.server().set_faults(vec![failing(InjectedFault::LoseResponse)]);
     let mut reconciler = world.reconciler();
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert!(pass.is_unfinished());
@@ -171,7 +171,11 @@ async fn any_answer_may_be_lost() {
         edits.extend((round > 1).then_some((last, None)));
         let edits: Vec<_> = edits.iter().map(|(path, text)| (path.as_str(), text.as_deref())).collect();
         world.commit(&edits);
-        world.server().set_faults(vec![Rule { skip: round - 1, count: Some(1), ..failing(Fault::LoseResponse) }]);
+        world.server().set_faults(vec![FaultRule {
+            skip: round - 1,
+            count: Some(1),
+            ..failing(InjectedFault::LoseResponse)
+        }]);
         let mut pass = reconciler.pass(world.now()).await.unwrap();
         hit = world.server().faults()[0].hit > 0;
         world.server().set_faults(vec![]);
@@ -191,7 +195,7 @@ async fn any_answer_may_be_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_that_fails_is_tried_again() {
     let (world, mut reconciler) = two_running_apps().await;
-    world.server().set_faults(vec![Rule { verbs: vec!["apply".into()], ..failing(status(500)) }]);
+    world.server().set_faults(vec![FaultRule { verbs: vec!["apply".into()], ..failing(status(500)) }]);
     edit_by_hand(&world, 7).await;
     until(&world, &mut reconciler, "the failure", Pass::is_unfinished).await;
     world.server().set_faults(vec![]);
@@ -221,7 +225,9 @@ async fn watches_that_end_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_api_server_only_takes_longer() {
     let world = two_apps().await;
-    world.server().set_faults(vec![Rule { fault: Fault::Latency { millis: 150 }, ..Rule::default() }]);
+    world
+        .server()
+        .set_faults(vec![FaultRule { fault: InjectedFault::Latency { millis: 150 }, ..FaultRule::default() }]);
     let mut reconciler = world.reconciler();
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert_eq!((pass.is_unfinished(), told(&pass).as_str()), (false, ""));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::{Pass, Reconciler};
-use dayfly_local::apiserver::{Fault, Rule};
+use dayfly_local::apiserver::{FaultRule, InjectedFault};
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::{change, item, told, two_apps};
 use dayfly_tests::oracle::Oracle;
@@ -33,16 +33,16 @@ struct Refusal {
     /// The objects that make a real one refuse.
     reasons: Vec<Value>,
     /// What the embedded one refuses, and how.
-    rule: Rule,
+    rule: FaultRule,
     /// What a person is told of it, after the object.
     told: &'static str,
 }
 
 /// A refusal of ConfigMaps of the app `survey`.
 fn refusal(code: u16, message: &str, told: &'static str, reasons: Vec<Value>) -> Refusal {
-    let fault = Fault::Status { code, retry_after: None, message: Some(message.into()) };
+    let fault = InjectedFault::Status { code, retry_after: None, message: Some(message.into()) };
     let (resource, namespace) = (Some("configmaps".into()), Some("survey-sandbox".into()));
-    Refusal { reasons, rule: Rule { mutating: true, resource, namespace, fault, ..Rule::default() }, told }
+    Refusal { reasons, rule: FaultRule { mutating: true, resource, namespace, fault, ..FaultRule::default() }, told }
 }
 
 /// What Dayfly's account may do, but for some verbs of a resource.
@@ -176,8 +176,13 @@ impl Place {
             None => {
                 let rules = what.iter().map(|(verb, resource)| {
                     let message = format!("{resource} \"x\" is forbidden: User \"dayfly\" cannot {verb} resource");
-                    let fault = Fault::Status { code: 403, retry_after: None, message: Some(message) };
-                    Rule { verbs: vec![(*verb).into()], resource: Some((*resource).into()), fault, ..Rule::default() }
+                    let fault = InjectedFault::Status { code: 403, retry_after: None, message: Some(message) };
+                    FaultRule {
+                        verbs: vec![(*verb).into()],
+                        resource: Some((*resource).into()),
+                        fault,
+                        ..FaultRule::default()
+                    }
                 });
                 self.world.server().set_faults(rules.collect());
             }
@@ -350,9 +355,9 @@ async fn what_a_real_api_server_refuses_is_told_and_waited_for() {
 async fn a_kind_that_a_cluster_does_not_have_is_told_and_waited_for() {
     let world = World::of_the_sample().await;
     let message = Some("the server could not find the requested resource".into());
-    let fault = Fault::Status { code: 404, retry_after: None, message };
+    let fault = InjectedFault::Status { code: 404, retry_after: None, message };
     let resource = Some("horizontalpodautoscalers.autoscaling".into());
-    world.server().set_faults(vec![Rule { resource, fault, ..Rule::default() }]);
+    world.server().set_faults(vec![FaultRule { resource, fault, ..FaultRule::default() }]);
     let mut reconciler = world.reconciler();
     let pass = reconciler.watch_pass(world.now()).await.unwrap();
     let kind = "this cluster does not know the kind horizontalpodautoscalers.autoscaling";

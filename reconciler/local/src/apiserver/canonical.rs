@@ -1,39 +1,42 @@
-//! The form in which Kubernetes keeps objects: what decoding into its types and encoding again makes of them.
+//! The canonical form of objects: as Kubernetes writes them after it has read them into its types.
 
-use super::quantity::Quantity;
-use super::schema::{Field, Schema, Shape, TypeId};
-use jiff::Timestamp;
-use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Brings an object that fits its schema into canonical form: nulls and zero values that are not written go, the
-/// schema's defaults come, quantities and times are written one way. A second pass changes nothing.
-pub fn canonicalize(schema: &Schema, id: TypeId, value: &mut Value) {
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::object::JsonObject;
+use super::quantity::Quantity;
+use super::schema::{ApiSchema, SchemaType, StructField, TypeId};
+
+/// Brings an object that fits its schema into canonical form: without nulls and the zero values that are not written,
+/// with the schema's defaults, and with each quantity and time written in one way. A second pass changes nothing.
+pub fn canonicalize(schema: &ApiSchema, id: TypeId, value: &mut Value) {
     match (schema.get(id), &mut *value) {
-        (Shape::Struct(shape), Value::Object(map)) => canonicalize_fields(schema, &shape.fields, map),
-        (Shape::Map { values, .. }, Value::Object(map)) => {
+        (SchemaType::Struct(struct_type), Value::Object(map)) => canonicalize_fields(schema, &struct_type.fields, map),
+        (SchemaType::Map { values, .. }, Value::Object(map)) => {
             for value in map.values_mut() {
-                if value.is_null() && matches!(schema.get(*values), Shape::String | Shape::Bytes) {
+                if value.is_null() && matches!(schema.get(*values), SchemaType::String | SchemaType::Bytes) {
                     *value = Value::from("");
                 }
                 canonicalize(schema, *values, value);
             }
         }
-        (Shape::List(list), Value::Array(items)) => {
+        (SchemaType::List(list), Value::Array(items)) => {
             items.iter_mut().for_each(|item| canonicalize(schema, list.items, item));
         }
-        (Shape::Quantity, _) => {
+        (SchemaType::Quantity, _) => {
             let text = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_owned());
             if let Ok(quantity) = text.parse::<Quantity>() {
                 *value = Value::from(quantity.to_string());
             }
         }
-        (Shape::Time, Value::String(text)) => {
+        (SchemaType::Time, Value::String(text)) => {
             if let Ok(time) = text.parse::<Timestamp>() {
                 *text = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             }
         }
-        (Shape::MicroTime, Value::String(text)) => {
+        (SchemaType::MicroTime, Value::String(text)) => {
             if let Ok(time) = text.parse::<Timestamp>() {
                 *text = time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
             }
@@ -42,7 +45,7 @@ pub fn canonicalize(schema: &Schema, id: TypeId, value: &mut Value) {
     }
 }
 
-fn canonicalize_fields(schema: &Schema, fields: &BTreeMap<String, Field>, map: &mut Map<String, Value>) {
+fn canonicalize_fields(schema: &ApiSchema, fields: &BTreeMap<String, StructField>, map: &mut JsonObject) {
     map.retain(|name, value| match fields.get(name) {
         _ if value.is_null() => false,
         Some(field) => {
@@ -79,12 +82,13 @@ pub fn is_zero(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
+    use super::*;
+
     #[test]
-    fn empty_structs_come_and_zero_values_go() {
-        let schema = Schema::builtin();
+    fn empty_structs_are_added_and_zero_values_removed() {
+        let schema = ApiSchema::builtin();
         let id = schema.type_of("", "v1", "Pod").unwrap();
         let mut pod = json!({
             "metadata": {"labels": {}, "creationTimestamp": null},

@@ -4,62 +4,65 @@
 //! patch, server-side apply, delete; status and scale; dry runs; discovery and OpenAPI; and a few simulated
 //! controllers, so that workloads become ready although nothing runs. What it does not implement it refuses.
 //!
-//! Known laxities, where it is more lenient than a real server:
-//! - No authentication and no authorization: it listens on loopback only and refuses browsers.
+//! # Where things are
+//!
+//! `http` has all that concerns HTTP: connections, paths, queries, bodies, media types, and the pages of the server
+//! itself. It calls the objects side, which is everything else and knows no HTTP. That is, from top to bottom:
+//!
+//! - `controllers` act by themselves after a write. They stand beside `http`, and neither knows the other.
+//! - `registry` finds, writes and deletes objects, for both.
+//! - `admission` decides what the server makes of an object before it is stored.
+//! - `store` has the objects in memory and in a file, and the latest events for watches.
+//! - `kinds`, `resource_address` and `status` say which kinds are served, which objects are meant, and what went wrong.
+//! - `schema`, and what works on JSON with its help: `canonical`, `defaults`, `validate`, `merge` (all patches but apply),
+//!   `ssa` (server-side apply), `select` (label and field selectors), `names`, `quantity`, `object`.
+//!
+//! # What it lacks
+//!
+//! In these points it is more lenient than a real server, or has less:
+//!
+//! - No authentication and no authorization: it listens on loopback only and refuses browsers. Access reviews allow
+//!   everything; TokenReviews are refused.
 //! - ResourceQuota, LimitRange, webhooks and admission policies are stored and not enforced, and the client is warned;
 //!   nor are NetworkPolicy and Pod Security levels. Built-in roles, priority and storage classes are not there.
 //! - Each kind has one version; `events` and `events.k8s.io` do not show each other's objects.
-//! - A list is always whole: `limit` is ignored. Lists and watches are always of the latest state.
-//! - A deleted object is gone at once: no grace period.
+//! - A list always has all objects as they are now: `limit` and an exact `resourceVersion` are ignored.
+//! - A deleted object that no finalizer keeps is gone at once: there is no grace period.
 //! - Cluster IPs and node ports that a client chooses are taken as they are.
-//! - Not checked: that a time zone exists, the amounts in LimitRanges, paths of `fieldRef`, host bits of
-//!   `loadBalancerSourceRanges`, multiples of huge pages, and whether a quota's scopes fit what it counts.
-//! - A Deployment takes over a ReplicaSet without owner only if it has the name that the template gives it.
-//! - Pods are simulated, at most 500 of a workload: no logs, exec, eviction or service account tokens; no Endpoints or
-//!   EndpointSlices.
-//! - JSON bodies with two equal keys are read with the last one. Protobuf bodies are read for Namespaces and access
-//!   reviews only, because kubectl insists; all others are refused with advice.
+//! - Not checked: that a time zone exists, the amounts in LimitRanges, paths of `fieldRef`, `loadBalancerSourceRanges`,
+//!   multiples of huge pages, and whether a quota's scopes fit what it counts.
+//! - A Deployment adopts a ReplicaSet without owner only if it has the name that the template gives it.
+//! - Pods are simulated, at most 500 of a workload, and one of a DaemonSet. CronJobs create no Jobs,
+//!   ReplicationControllers no pods, and Services no Endpoints or EndpointSlices. The server creates
+//!   neither Nodes nor PersistentVolumes.
+//! - Jobs have no selector and no labels that are made of their uid, and claims that are in use are not protected.
+//! - Of the subresources only `status`, `scale` and `finalize` are served: no logs, exec, eviction or service account
+//!   tokens.
+//! - Some refusals have another code than a real server's: mostly 400 where that answers 500 or 422.
+//! - JSON bodies with two equal keys are read with the last one. Protobuf bodies are read for Namespaces, ServiceAccounts
+//!   and access reviews only, because kubectl insists; all others are refused with advice.
 //! - `/openapi/v2` is empty; `/openapi/v3` is not.
-//! - No CustomResourceDefinitions, and no `autoscaling/v1` HorizontalPodAutoscalers: they are unknown paths.
+//! - No CustomResourceDefinitions, no `autoscaling/v1` HorizontalPodAutoscalers, and no groups that are not in the schema
+//!   table: they are unknown paths.
 
-mod addresses;
 mod admission;
-mod body;
-mod call;
-pub mod canonical;
+mod canonical;
 mod controllers;
-pub mod defaults;
-mod delete;
-mod discovery;
-mod disk;
-mod entry;
-mod faults;
-mod history;
+mod defaults;
 mod http;
-pub mod merge;
-pub mod names;
+mod kinds;
+mod merge;
+mod names;
 mod object;
-mod openapi;
-mod pages;
-mod params;
-mod protobuf;
-pub mod quantity;
-mod read;
-mod render;
-mod reviews;
-mod route;
-mod rules;
-mod scale;
-pub mod schema;
-pub mod select;
-mod services;
-pub mod ssa;
+mod quantity;
+mod registry;
+mod resource_address;
+mod schema;
+mod select;
+mod ssa;
 mod status;
 mod store;
-mod table;
-pub mod validate;
-mod watch;
-mod write;
+mod validate;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,31 +70,28 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch as channel;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use controllers::FAIL_ANNOTATION;
-pub use disk::DiskError;
-pub use faults::{Counters, Fault, Rule, RuleState};
+pub use http::{FaultRule, FaultRuleState, InjectedFault, RequestCounters};
+pub use store::DiskError;
 
-use addresses::Addresses;
-use faults::Faults;
-use route::Kinds;
-use schema::Schema;
-use store::Store;
+use http::{FaultInjector, HttpServer};
+use registry::ObjectRegistry;
 
 /// How to run a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The folder of its state; made if absent. A server that starts on the folder of another goes on from there.
+    /// The folder of its state, which is created if absent. A server on the folder of an earlier one has its objects.
     pub data_dir: PathBuf,
-    /// Where to listen: a loopback address; port 0 takes a free one.
+    /// A loopback address. With port 0 the server takes a free port.
     pub addr: SocketAddr,
-    /// Faults from the start.
-    pub faults: Vec<Rule>,
-    /// Whether workloads become ready, by controllers that simulate it.
+    /// The fault rules from the start.
+    pub faults: Vec<FaultRule>,
+    /// Whether controllers simulate that workloads become ready.
     pub controllers: bool,
-    /// How many events of each kind are kept for watches that come back, as far as 64 MiB hold them.
+    /// How many events of each kind are kept for watches that are resumed; fewer if they take more than 64 MiB.
     pub history: usize,
 }
 
@@ -111,17 +111,11 @@ impl Config {
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is not a loopback address.
     #[error("{0}: not a loopback address; this server has no authentication")]
     NotLoopback(SocketAddr),
     /// The address cannot be listened on.
     #[error("{addr}: {source}")]
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    Listen { addr: SocketAddr, source: std::io::Error },
     /// The state cannot be opened.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -140,19 +134,10 @@ impl ApiServer {
         let failed = |source| StartError::Listen { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        let store = Store::open(&config.data_dir, config.history)?;
-        let (stopper, stop) = channel::channel(false);
-        let schema = Schema::builtin();
-        let server = Arc::new(Server {
-            schema,
-            kinds: Kinds::of(schema),
-            addresses: Addresses::of(&store),
-            store,
-            faults: Faults::new(config.faults),
-            orders: channel::Sender::default(),
-            stop,
-        });
-        let controllers = controllers::start(server.clone(), config.controllers);
+        let registry = Arc::new(ObjectRegistry::open(&config.data_dir, config.history)?);
+        let (stopper, stop) = watch::channel(false);
+        let controllers = controllers::start(registry.clone(), config.controllers, stop.clone());
+        let server = Arc::new(HttpServer::new(registry, FaultInjector::new(config.faults), stop));
         let listening = tokio::spawn(http::serve(listener, server.clone()));
         Ok(Handle { addr, server, stopper, tasks: vec![listening, controllers], runtime: None })
     }
@@ -173,8 +158,8 @@ impl ApiServer {
 /// A running server. It stops when this is dropped.
 pub struct Handle {
     addr: SocketAddr,
-    server: Arc<Server>,
-    stopper: channel::Sender<bool>,
+    server: Arc<HttpServer>,
+    stopper: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     runtime: Option<Runtime>,
 }
@@ -200,32 +185,31 @@ impl Handle {
         )
     }
 
-    /// Replaces the faults in force; their counts begin anew.
-    pub fn set_faults(&self, rules: Vec<Rule>) {
-        self.server.faults.set(rules);
+    /// Replaces the fault rules; the counts of the new ones start at zero.
+    pub fn set_faults(&self, rules: Vec<FaultRule>) {
+        self.server.faults.set_rules(rules);
     }
 
-    /// The faults in force, with how often they matched and hit.
-    pub fn faults(&self) -> Vec<RuleState> {
-        self.server.faults.states()
+    /// The fault rules, with the numbers of requests to which they applied.
+    pub fn faults(&self) -> Vec<FaultRuleState> {
+        self.server.faults.rules()
     }
 
-    /// How many requests came in.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> RequestCounters {
         self.server.faults.counters()
     }
 
-    /// Counts from zero again.
+    /// Sets the counters to zero.
     pub fn reset_counters(&self) {
         self.server.faults.reset_counters();
     }
 
-    /// Breaks all open watches, as a network does.
+    /// Breaks the connections of all open watches, as a network may do.
     pub fn drop_watches(&self) {
         self.server.drop_watches();
     }
 
-    /// Forgets all history and ends all open watches with 410.
+    /// Forgets all events and ends all open watches with 410.
     pub fn expire_watches(&self) {
         self.server.expire_watches();
     }
@@ -234,9 +218,9 @@ impl Handle {
     pub async fn shutdown(mut self) {
         self.stopper.send_replace(true);
         for task in std::mem::take(&mut self.tasks) {
-            let _ = task.await; // a task that failed is over, too
+            let _ = task.await; // a task that failed has ended, too
         }
-        // Connections let go of the server as they see the stop; the file closes with the last.
+        // The file is closed when no connection uses the server any more.
         while Arc::strong_count(&self.server) > 1 {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
@@ -252,27 +236,5 @@ impl Drop for Handle {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-/// What all requests share.
-struct Server {
-    schema: &'static Schema,
-    kinds: Kinds,
-    store: Store,
-    addresses: Addresses,
-    faults: Faults,
-    orders: channel::Sender<watch::Order>,
-    stop: channel::Receiver<bool>,
-}
-
-impl Server {
-    fn drop_watches(&self) {
-        self.orders.send_modify(|order| *order = watch::Order { number: order.number + 1, expire: false });
-    }
-
-    fn expire_watches(&self) {
-        self.store.compact();
-        self.orders.send_modify(|order| *order = watch::Order { number: order.number + 1, expire: true });
     }
 }

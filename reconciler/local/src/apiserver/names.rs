@@ -1,4 +1,4 @@
-//! The syntax of labels, annotations and keys, with what is said of those that break it.
+//! The syntax of names, labels, annotations and keys. What is wrong with one is said with the messages of a real server.
 
 const QUALIFIED: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
                          alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for \
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_breaks_the_syntax_is_named() {
+    fn names_labels_and_keys_that_break_the_syntax_are_found() {
         for fine in ["a", "a.b-c_D", "example.com/a", &format!("{}/a", "b".repeat(63))] {
             assert!(qualified(fine).is_empty(), "{fine}");
         }

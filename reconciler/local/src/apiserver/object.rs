@@ -1,4 +1,4 @@
-//! What every Kubernetes object has: type, metadata, owners, finalizers; read and written on JSON.
+//! What every Kubernetes object has (type, metadata, owners, finalizers), read from JSON and written into it.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
+
+/// The fields of an object, or of an object within it.
+pub type JsonObject = Map<String, Value>;
 
 /// The text at a path of keys, or `""`.
 pub fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
@@ -33,7 +36,7 @@ pub fn resource_version(value: &Value) -> &str {
     text(value, &["metadata", "resourceVersion"])
 }
 
-/// It has a deletionTimestamp.
+/// Whether it has a deletionTimestamp.
 pub fn is_deleting(value: &Value) -> bool {
     at(value, &["metadata", "deletionTimestamp"]).is_some_and(|v| !v.is_null())
 }
@@ -55,13 +58,12 @@ pub fn list<'a>(value: &'a Value, path: &[&str]) -> impl Iterator<Item = &'a Val
     at(value, path).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// The annotation's value.
 pub fn annotation<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     at(value, &["metadata", "annotations", key])?.as_str()
 }
 
-/// The object's metadata, made if absent.
-pub fn metadata_mut(value: &mut Value) -> Option<&mut Map<String, Value>> {
+/// The object's metadata, which is added if absent.
+pub fn metadata_mut(value: &mut Value) -> Option<&mut JsonObject> {
     let object = value.as_object_mut()?;
     object.entry("metadata").or_insert_with(|| Value::Object(Map::new())).as_object_mut()
 }
@@ -72,13 +74,20 @@ pub fn set_metadata(value: &mut Value, field: &str, content: Value) {
     }
 }
 
+/// Sets a field of an object; what is no object stays as it is.
+pub fn set_field(value: &mut Value, field: &str, content: Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert(field.to_owned(), content);
+    }
+}
+
 pub fn remove_metadata(value: &mut Value, field: &str) {
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove(field);
     }
 }
 
-/// Copies a field of metadata from another version of the object, absence included.
+/// Copies a field of the metadata from another version of the object, or removes it if that has none.
 pub fn keep_metadata(value: &mut Value, from: &Value, field: &str) {
     match at(from, &["metadata", field]) {
         Some(content) => set_metadata(value, field, content.clone()),
@@ -86,7 +95,7 @@ pub fn keep_metadata(value: &mut Value, from: &Value, field: &str) {
     }
 }
 
-/// Sets the finalizers; none removes the field.
+/// Sets the finalizers. Without any, the field is removed.
 pub fn set_finalizers(value: &mut Value, finalizers: Vec<String>) {
     match finalizers.is_empty() {
         true => remove_metadata(value, "finalizers"),
@@ -94,7 +103,7 @@ pub fn set_finalizers(value: &mut Value, finalizers: Vec<String>) {
     }
 }
 
-/// Copies a top-level field from another version of the object, absence included.
+/// Copies a top-level field from another version of the object, or removes it if that has none.
 pub fn keep_field(value: &mut Value, from: &Value, field: &str) {
     let Some(object) = value.as_object_mut() else { return };
     match from.get(field) {
@@ -109,7 +118,7 @@ pub fn bytes_type_first(value: &Value) -> (Bytes, usize) {
     let empty = Map::new();
     let object = value.as_object().unwrap_or(&empty);
     let first = ["apiVersion", "kind", "metadata"];
-    let mut head = 0;
+    let mut metadata_at = 0;
     out.push(b'{');
     for key in first.into_iter().chain(object.keys().map(String::as_str).filter(|k| !first.contains(k))) {
         let Some(content) = object.get(key) else { continue };
@@ -117,18 +126,18 @@ pub fn bytes_type_first(value: &Value) -> (Bytes, usize) {
             out.push(b',');
         }
         if key == "metadata" {
-            head = out.len();
+            metadata_at = out.len();
         }
         write_json(&mut out, &key);
         out.push(b':');
         write_json(&mut out, content);
     }
     out.push(b'}');
-    (out.into(), head)
+    (out.into(), metadata_at)
 }
 
 /// Where metadata begins in what `bytes_type_first` wrote.
-pub fn head_length(bytes: &[u8]) -> usize {
+pub fn metadata_position(bytes: &[u8]) -> usize {
     const MARK: &[u8] = b"\"metadata\":";
     bytes.windows(MARK.len()).position(|w| w == MARK).unwrap_or(0)
 }
@@ -139,7 +148,7 @@ pub fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let _ = serde_json::to_writer(out, value);
 }
 
-/// Now, to the second, as metadata writes times.
+/// The present time to the second, in the form in which metadata has times.
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
@@ -158,12 +167,12 @@ pub fn new_uid() -> String {
     )
 }
 
-/// `length` characters for a generated name, of those Kubernetes uses: no vowels, so no words.
+/// `length` random characters for a generated name, as in Kubernetes without vowels, so that they form no words.
 pub fn random_suffix(length: usize) -> String {
     suffix(random(), length)
 }
 
-/// The same, fixed by a hash.
+/// The same, determined by `bits`.
 pub fn suffix(mut bits: u64, length: usize) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let size = ALPHABET.len() as u64;

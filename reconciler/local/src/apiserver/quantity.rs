@@ -3,15 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An amount in billionths, with the form it was written in. Amounts compare by value.
+/// An amount with the format in which it was written. Amounts are compared by value.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantity {
+    /// The amount in billionths.
     nanos: i128,
-    form: Form,
+    format: QuantityFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum QuantityFormat {
     /// `m`, `k`, `M`, ...
     Decimal,
     /// `Ki`, `Mi`, ...
@@ -30,17 +31,14 @@ const DECIMAL: [(&str, u32); 10] =
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 impl Quantity {
-    /// Whether it is less than zero.
     pub fn is_negative(&self) -> bool {
         self.nanos < 0
     }
 
-    /// Whether it is nothing.
     pub fn is_zero(&self) -> bool {
         self.nanos == 0
     }
 
-    /// Whether it is a whole number.
     pub fn is_whole(&self) -> bool {
         self.nanos % 1_000_000_000 == 0
     }
@@ -78,42 +76,42 @@ impl FromStr for Quantity {
             return Err(QuantityError);
         }
         let digits: i128 = format!("{whole}{fraction}").parse().map_err(|_| QuantityError)?;
-        let (factor, form) = scale(suffix)?;
+        let (factor, format) = scale(suffix)?;
         let divisor = 10i128.checked_pow(fraction.len() as u32).ok_or(QuantityError)?;
         let scaled = digits.checked_mul(factor.up).and_then(|n| divisor.checked_mul(factor.down).map(|d| (n, d)));
         let (numerator, denominator) = scaled.ok_or(QuantityError)?;
         let nanos = numerator / denominator + i128::from(numerator % denominator != 0);
-        Ok(Self { nanos: if text.starts_with('-') { -nanos } else { nanos }, form })
+        Ok(Self { nanos: if text.starts_with('-') { -nanos } else { nanos }, format })
     }
 }
 
-/// What a number with a suffix is multiplied with and divided by to get billionths.
-struct Factor {
+/// The numbers by which an amount with a unit is multiplied and divided to get billionths.
+struct UnitFactor {
     up: i128,
     down: i128,
 }
 
-fn scale(suffix: &str) -> Result<(Factor, Form), QuantityError> {
+fn scale(suffix: &str) -> Result<(UnitFactor, QuantityFormat), QuantityError> {
     if let Some((_, power)) = DECIMAL.iter().find(|(name, _)| *name == suffix) {
-        return Ok((Factor { up: 10i128.pow(*power), down: 1 }, Form::Decimal));
+        return Ok((UnitFactor { up: 10i128.pow(*power), down: 1 }, QuantityFormat::Decimal));
     }
     if let Some(power) = BINARY.iter().position(|name| *name == suffix) {
-        return Ok((Factor { up: 1_000_000_000 << (10 * power), down: 1 }, Form::Binary));
+        return Ok((UnitFactor { up: 1_000_000_000 << (10 * power), down: 1 }, QuantityFormat::Binary));
     }
     let exponent = suffix.strip_prefix(['e', 'E']).ok_or(QuantityError)?;
     let power: i32 = exponent.parse().map_err(|_| QuantityError)?;
     let ten = |power: i32| 10i128.checked_pow(power.unsigned_abs()).ok_or(QuantityError);
     let factor = match power + 9 {
-        power @ 0.. => Factor { up: ten(power)?, down: 1 },
-        power => Factor { up: 1, down: ten(power)? },
+        power @ 0.. => UnitFactor { up: ten(power)?, down: 1 },
+        power => UnitFactor { up: 1, down: ten(power)? },
     };
-    Ok((factor, Form::Exponent))
+    Ok((factor, QuantityFormat::Exponent))
 }
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = 1_000_000_000i128;
-        if self.form == Form::Binary && self.nanos.abs() >= 1024 * one && self.nanos % one == 0 {
+        if self.format == QuantityFormat::Binary && self.nanos.abs() >= 1024 * one && self.nanos % one == 0 {
             let (mut amount, mut power) = (self.nanos / one, 0);
             while amount % 1024 == 0 && power + 1 < BINARY.len() {
                 amount /= 1024;
@@ -122,14 +120,19 @@ impl fmt::Display for Quantity {
             return write!(f, "{amount}{}", BINARY[power]);
         }
         let (mut amount, mut power) = (self.nanos, 0);
-        while amount != 0 && amount % 1000 == 0 && (power + 1 < DECIMAL.len() || self.form == Form::Exponent) {
+        while amount != 0
+            && amount % 1000 == 0
+            && (power + 1 < DECIMAL.len() || self.format == QuantityFormat::Exponent)
+        {
             amount /= 1000;
             power += 1;
         }
-        match self.form {
+        match self.format {
             _ if amount == 0 => f.write_str("0"),
-            Form::Exponent if power != 3 => write!(f, "{amount}e{}", 3 * i32::try_from(power).unwrap_or(0) - 9),
-            Form::Exponent => write!(f, "{amount}"),
+            QuantityFormat::Exponent if power != 3 => {
+                write!(f, "{amount}e{}", 3 * i32::try_from(power).unwrap_or(0) - 9)
+            }
+            QuantityFormat::Exponent => write!(f, "{amount}"),
             _ => write!(f, "{amount}{}", DECIMAL[power].0),
         }
     }
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_is_refused() {
+    fn text_that_is_no_quantity_is_refused() {
         for text in ["", "m", "1x", "1 Gi", "1..2", "--1", "1e", "1KB", "0x10"] {
             assert!(text.parse::<Quantity>().is_err(), "{text}");
         }

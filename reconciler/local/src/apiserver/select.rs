@@ -1,20 +1,21 @@
-//! Label and field selectors, as queries of the API carry them.
+//! Label and field selectors: in the form in which queries have them, and in the form in which objects have them.
 
-use super::object;
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use super::object::{self, JsonObject};
 
 /// A label selector: all its requirements must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LabelSelector(Vec<Requirement>);
+pub struct LabelSelector(Vec<LabelRequirement>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Requirement {
+struct LabelRequirement {
     key: String,
-    test: Test,
+    operator: LabelOperator,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Test {
+enum LabelOperator {
     Exists,
     Absent,
     In(Vec<String>),
@@ -23,17 +24,17 @@ enum Test {
     Below(i64),
 }
 
-/// A field selector: all its requirements must hold.
+/// A field selector: all its requirements must hold. A requirement is a field, whether it must be equal, and a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSelector(Vec<(String, bool, String)>);
 
-/// The selector cannot be read, or names a field that nothing selects by.
+/// The selector cannot be read, or names a field by which the kind cannot be selected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SelectorError(String);
 
 impl LabelSelector {
-    /// Reads `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`; the empty text selects everything.
+    /// Reads `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`. An empty text selects everything.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -45,25 +46,24 @@ impl LabelSelector {
             .map(Self)
     }
 
-    /// Whether the labels are selected.
-    pub fn matches(&self, labels: &Map<String, Value>) -> bool {
+    pub fn matches(&self, labels: &JsonObject) -> bool {
         self.0.iter().all(|requirement| {
             let value = labels.get(&requirement.key).and_then(Value::as_str);
             let number = || value.and_then(|value| value.parse::<i64>().ok());
-            match &requirement.test {
-                Test::Exists => value.is_some(),
-                Test::Absent => value.is_none(),
-                Test::In(values) => value.is_some_and(|value| values.iter().any(|v| v == value)),
-                Test::NotIn(values) => value.is_none_or(|value| values.iter().all(|v| v != value)),
-                Test::Above(bound) => number().is_some_and(|number| number > *bound),
-                Test::Below(bound) => number().is_some_and(|number| number < *bound),
+            match &requirement.operator {
+                LabelOperator::Exists => value.is_some(),
+                LabelOperator::Absent => value.is_none(),
+                LabelOperator::In(values) => value.is_some_and(|value| values.iter().any(|v| v == value)),
+                LabelOperator::NotIn(values) => value.is_none_or(|value| values.iter().all(|v| v != value)),
+                LabelOperator::Above(bound) => number().is_some_and(|number| number > *bound),
+                LabelOperator::Below(bound) => number().is_some_and(|number| number < *bound),
             }
         })
     }
 }
 
-/// Whether a label selector, as objects have it, selects the labels.
-pub fn selects(selector: &Map<String, Value>, labels: &Map<String, Value>) -> bool {
+/// Whether a label selector in the form in which objects have it selects the labels.
+pub fn selects(selector: &JsonObject, labels: &JsonObject) -> bool {
     let by_labels = matched(selector).all(|(name, value)| labels.get(name) == Some(value));
     let by_expressions = expressions(selector).all(|expression| {
         let label = labels.get(object::text(expression, &["key"]));
@@ -78,8 +78,8 @@ pub fn selects(selector: &Map<String, Value>, labels: &Map<String, Value>) -> bo
     by_labels && by_expressions
 }
 
-/// A label selector, as objects have it, as the text that queries carry.
-pub fn written(selector: &Map<String, Value>) -> String {
+/// Turns a label selector from the form in which objects have it into that in which queries have it.
+pub fn written(selector: &JsonObject) -> String {
     let by_labels = matched(selector).map(|(key, value)| {
         let value = value.as_str().unwrap_or_default();
         (key.as_str(), format!("{key}={value}"))
@@ -101,11 +101,11 @@ pub fn written(selector: &Map<String, Value>) -> String {
     all.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
 
-fn matched(selector: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+fn matched(selector: &JsonObject) -> impl Iterator<Item = (&String, &Value)> {
     selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten()
 }
 
-fn expressions(selector: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+fn expressions(selector: &JsonObject) -> impl Iterator<Item = &Value> {
     selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten()
 }
 
@@ -122,17 +122,17 @@ fn split_outside_brackets(text: &str) -> Vec<&str> {
     .collect()
 }
 
-fn requirement(text: &str) -> Result<Requirement, SelectorError> {
-    let made = |key: &str, test: Test| {
+fn requirement(text: &str) -> Result<LabelRequirement, SelectorError> {
+    let made = |key: &str, operator: LabelOperator| {
         let key = key.trim();
         if is_key(key) {
-            Ok(Requirement { key: key.to_owned(), test })
+            Ok(LabelRequirement { key: key.to_owned(), operator })
         } else {
             Err(SelectorError(format!("unable to parse requirement: <nil>: Invalid value: {key:?}: not a label key")))
         }
     };
     if let Some(key) = text.strip_prefix('!') {
-        return made(key, Test::Absent);
+        return made(key, LabelOperator::Absent);
     }
     if let Some((key, values)) = text.split_once('(') {
         let (key, operator) = key.trim().rsplit_once(char::is_whitespace).unwrap_or((key.trim(), ""));
@@ -141,29 +141,29 @@ fn requirement(text: &str) -> Result<Requirement, SelectorError> {
         })?;
         let values = values.split(',').map(|value| checked(value.trim())).collect::<Result<_, _>>()?;
         return match operator {
-            "in" => made(key, Test::In(values)),
-            "notin" => made(key, Test::NotIn(values)),
+            "in" => made(key, LabelOperator::In(values)),
+            "notin" => made(key, LabelOperator::NotIn(values)),
             other => Err(SelectorError(format!("unable to parse requirement: found '{other}', expected: in, notin"))),
         };
     }
     for (operator, negative) in [("!=", true), ("==", false), ("=", false)] {
         if let Some((key, value)) = text.split_once(operator) {
             let values = vec![checked(value.trim())?];
-            return made(key, if negative { Test::NotIn(values) } else { Test::In(values) });
+            return made(key, if negative { LabelOperator::NotIn(values) } else { LabelOperator::In(values) });
         }
     }
-    for (operator, test) in [('>', Test::Above as fn(i64) -> Test), ('<', Test::Below)] {
-        if let Some((key, bound)) = text.split_once(operator) {
+    for (symbol, operator) in [('>', LabelOperator::Above as fn(i64) -> LabelOperator), ('<', LabelOperator::Below)] {
+        if let Some((key, bound)) = text.split_once(symbol) {
             let bound = bound.trim().parse().map_err(|_| {
                 SelectorError(format!(
                     "unable to parse requirement: {:?}: for 'Gt', 'Lt' operators, the value must be an integer",
                     bound.trim()
                 ))
             })?;
-            return made(key, test(bound));
+            return made(key, operator(bound));
         }
     }
-    made(text, Test::Exists)
+    made(text, LabelOperator::Exists)
 }
 
 fn checked(value: &str) -> Result<String, SelectorError> {
@@ -177,7 +177,7 @@ fn is_key(key: &str) -> bool {
     super::names::qualified(key).is_empty()
 }
 
-/// The fields besides name and namespace that a kind can be selected by, by the kind's plural name and group.
+/// The fields besides name and namespace by which objects can be selected, by group resource.
 const SELECTABLE: [(&str, &[&str]); 10] = [
     (
         "pods",
@@ -218,7 +218,7 @@ const EVENT: &[&str] = &[
 ];
 
 impl FieldSelector {
-    /// Reads `a=b,c!=d`; the empty text selects everything.
+    /// Reads `a=b,c!=d`. An empty text selects everything.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         let parts = text.split(',').filter(|part| !part.is_empty());
         let read = parts.map(|part| {
@@ -232,9 +232,9 @@ impl FieldSelector {
         read.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Refuses fields that a kind cannot be selected by. `key` is `plural.group`, or `plural` in the core group.
-    pub fn check(&self, key: &str, namespaced: bool) -> Result<(), SelectorError> {
-        let more = SELECTABLE.iter().find(|(kind, _)| *kind == key).map_or(&[][..], |(_, fields)| fields);
+    /// Refuses fields by which objects of a kind cannot be selected.
+    pub fn check(&self, group_resource: &str, namespaced: bool) -> Result<(), SelectorError> {
+        let more = SELECTABLE.iter().find(|(kind, _)| *kind == group_resource).map_or(&[][..], |(_, fields)| fields);
         let mut known = vec!["metadata.name"];
         known.extend(namespaced.then_some("metadata.namespace"));
         match self.0.iter().find(|(field, ..)| !known.contains(&field.as_str()) && !more.contains(&field.as_str())) {
@@ -247,12 +247,12 @@ impl FieldSelector {
         }
     }
 
-    /// Whether an object is selected. A field that is absent equals the empty text.
+    /// Whether an object is selected. An absent field counts as an empty text.
     pub fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|(field, equal, value)| (shown(object, field) == *value) == *equal)
     }
 
-    /// The name that every selected object has, if the selector asks for one.
+    /// The name that a selected object must have, if the selector requires one.
     pub fn name(&self) -> Option<&str> {
         self.0.iter().find(|(field, equal, _)| *equal && field == "metadata.name").map(|(.., value)| value.as_str())
     }
@@ -276,11 +276,12 @@ fn shown(object: &Value, field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
+    use super::*;
+
     #[test]
-    fn every_kind_of_label_requirement_is_understood() {
+    fn all_operators_of_label_selectors_are_understood() {
         let labels = json!({"app": "web", "tier": "1", "example.com/x": ""});
         let labels = labels.as_object().unwrap();
         for (selector, selected) in [
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_compared_as_text_and_only_known_ones() {
+    fn selectable_fields_are_compared_as_text_and_others_are_refused() {
         let pod = json!({"metadata": {"name": "a"}, "spec": {"nodeName": "n"}, "status": {"phase": "Running"}});
         let matches = |text: &str| FieldSelector::parse(text).unwrap().matches(&pod);
         assert!(matches("metadata.name=a,spec.nodeName==n,status.phase!=Failed,spec.hostNetwork=false"));

@@ -1,4 +1,4 @@
-//! A server in a folder of its own, and an HTTP client small enough to see every byte.
+//! A server in a folder of its own, and a small HTTP client that shows every byte.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 pub const APPLY: &str = "application/apply-patch+yaml";
 pub const MERGE: &str = "application/merge-patch+json";
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug)]
 pub struct Reply {
     pub code: u16,
@@ -30,7 +30,7 @@ impl Reply {
         self.json()["message"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The body, which must be of a success.
+    /// The body of a success; anything else fails the test.
     pub fn ok(self) -> Value {
         assert!(self.code < 300, "{} {}", self.code, self.text);
         self.json()
@@ -55,13 +55,13 @@ impl Stack {
         Self { server: ApiServer::start(config).await.unwrap(), folder }
     }
 
-    /// Stops the server and starts another on the same folder.
+    /// Stops the server and starts another one on the same folder.
     pub async fn restarted(self) -> Self {
         self.server.shutdown().await;
         Self { server: ApiServer::start(Config::new(self.folder.path())).await.unwrap(), folder: self.folder }
     }
 
-    /// The server, and the folder that outlives it.
+    /// The server and its folder, so that the folder can outlive the server.
     pub fn apart(self) -> (Handle, TempDir) {
         (self.server, self.folder)
     }
@@ -110,7 +110,7 @@ impl Stack {
     }
 
     /// Opens a watch; `path` has its query.
-    pub async fn watch(&self, path: &str) -> Watch {
+    pub async fn watch(&self, path: &str) -> WatchReader {
         let stream = self.request("GET", path, "", "").await.unwrap();
         let mut lines = BufReader::new(stream);
         let mut line = String::new();
@@ -118,7 +118,7 @@ impl Stack {
             line.clear();
             assert_ne!(lines.read_line(&mut line).await.unwrap(), 0, "the watch did not begin");
         }
-        Watch { lines }
+        WatchReader { lines }
     }
 
     async fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<TcpStream> {
@@ -134,7 +134,7 @@ impl Stack {
         Ok(stream)
     }
 
-    /// Asks until the answer is as wished.
+    /// Asks until the reply meets a condition.
     pub async fn until(&self, path: &str, wished: impl Fn(&Reply) -> bool) -> Reply {
         for _ in 0..500 {
             let reply = self.get(path).await;
@@ -151,12 +151,12 @@ impl Stack {
     }
 }
 
-/// The events of a watch.
-pub struct Watch {
+/// Reads the events of a watch.
+pub struct WatchReader {
     lines: BufReader<TcpStream>,
 }
 
-impl Watch {
+impl WatchReader {
     /// The next event; `None` when the watch has ended.
     pub async fn next(&mut self) -> Option<Value> {
         loop {

@@ -1,8 +1,8 @@
-//! Faults on purpose, set over HTTP and through the handle, and the counters.
+//! Injected faults, set over HTTP and through the handle, and the counters.
 
 use std::time::{Duration, Instant};
 
-use dayfly_local::apiserver::{Fault, Rule};
+use dayfly_local::apiserver::{FaultRule, InjectedFault};
 use serde_json::{Value, json};
 
 use crate::client::{APPLY, MAPS, Stack, content_type, map};
@@ -12,7 +12,7 @@ async fn set(stack: &Stack, rules: Value) {
 }
 
 #[tokio::test]
-async fn the_nth_mutating_call_fails_and_only_that() {
+async fn only_the_chosen_mutating_request_fails() {
     let stack = Stack::new().await;
     let status = json!({"status": {"code": 500}});
     set(&stack, json!([{"mutating": true, "skip": 2, "count": 1, "fault": status}])).await;
@@ -29,14 +29,14 @@ async fn the_nth_mutating_call_fails_and_only_that() {
 }
 
 #[tokio::test]
-async fn a_429_says_when_to_come_back() {
+async fn an_injected_429_says_when_to_retry() {
     let stack = Stack::new().await;
-    let rule = Rule {
+    let rule = FaultRule {
         verbs: vec!["list".to_owned()],
         resource: Some("configmaps".to_owned()),
         count: Some(1),
-        fault: Fault::Status { code: 429, retry_after: Some(7), message: None },
-        ..Rule::default()
+        fault: InjectedFault::Status { code: 429, retry_after: Some(7), message: None },
+        ..FaultRule::default()
     };
     stack.server.set_faults(vec![rule]);
     let refused = stack.get(MAPS).await;
@@ -47,7 +47,7 @@ async fn a_429_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_lost_response_was_executed_and_a_refused_connection_was_not() {
+async fn a_request_whose_response_is_lost_is_executed_and_a_disconnected_one_is_not() {
     let stack = Stack::new().await;
     let path = format!("{MAPS}/a?fieldManager=one");
     set(&stack, json!([{"verbs": ["apply"], "count": 1, "fault": "disconnect"}])).await;
@@ -61,7 +61,7 @@ async fn a_lost_response_was_executed_and_a_refused_connection_was_not() {
 }
 
 #[tokio::test]
-async fn latency_delays_and_then_answers() {
+async fn injected_latency_delays_the_answer() {
     let stack = Stack::new().await;
     set(&stack, json!([{"pathPrefix": "/api/v1/namespaces/default", "fault": {"latency": {"millis": 80}}}])).await;
     let start = Instant::now();
@@ -72,7 +72,7 @@ async fn latency_delays_and_then_answers() {
 }
 
 #[tokio::test]
-async fn a_watch_is_dropped_after_some_events_or_expired() {
+async fn a_fault_drops_a_watch_after_some_events_or_expires_it() {
     let stack = Stack::new().await;
     for name in ["a", "b"] {
         stack.post(MAPS, &map(name)).await.ok();
@@ -86,7 +86,7 @@ async fn a_watch_is_dropped_after_some_events_or_expired() {
 }
 
 #[tokio::test]
-async fn a_rule_that_is_misspelled_is_refused() {
+async fn a_fault_rule_with_an_unknown_field_is_refused() {
     let stack = Stack::new().await;
     let refused = stack.put("/faults", &json!({"rules": [{"verb": "list", "fault": "disconnect"}]})).await;
     assert_eq!(refused.code, 400);

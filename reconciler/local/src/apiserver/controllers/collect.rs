@@ -4,99 +4,98 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::Server;
-use super::super::delete::{FOREGROUND, ORPHAN, remove_quietly};
-use super::super::object;
-use super::super::store::{Entry, Key, Refused};
-use super::super::write::replace_or_remove;
-use super::{condition, place_of};
+use super::{address_of, condition};
+use crate::apiserver::object;
+use crate::apiserver::registry::ObjectRegistry;
+use crate::apiserver::registry::delete::{FOREGROUND, ORPHAN, PropagationPolicy};
+use crate::apiserver::store::{StoreKey, StoredObject, WriteRefusal};
 
-/// Deletes an object all of whose owners are gone.
-pub(super) fn owned(server: &Server, key: &Key) {
-    let Some(entry) = server.store.get(key).filter(|e| !e.deleting && !e.owners.is_empty()) else { return };
-    let there = |uid: &String| {
-        let owner = server.store.by_uid(uid);
+/// Deletes an object that had owners of which none exists any more.
+pub(super) fn delete_if_unowned(registry: &ObjectRegistry, key: &StoreKey) {
+    let Some(stored) = registry.store.get(key).filter(|e| !e.deleting && !e.owners.is_empty()) else { return };
+    let exists = |uid: &String| {
+        let owner = registry.store.by_uid(uid);
         owner.is_some_and(|o| o.namespace.is_empty() || o.namespace == key.namespace)
     };
-    if !entry.owners.iter().any(there) {
-        delete(server, &entry, None);
+    if !stored.owners.iter().any(exists) {
+        delete(registry, &stored, None);
     }
 }
 
-/// Carries a deletion on: a namespace's content, dependents in the foreground, or orphans.
-pub(super) fn deleting(server: &Server, key: &Key) {
-    let Some(entry) = server.store.get(key).filter(|e| e.deleting) else { return };
-    let live = entry.value();
-    if &*key.kind == "namespaces" {
-        return namespace(server, &entry, &live);
+/// Continues the deletion of an object: deletes the content of a namespace, and does to dependents what the propagation
+/// policy says.
+pub(super) fn continue_deletion(registry: &ObjectRegistry, key: &StoreKey) {
+    let Some(stored) = registry.store.get(key).filter(|e| e.deleting) else { return };
+    let live = stored.value();
+    if &*key.group_resource == "namespaces" {
+        return namespace(registry, &stored, &live);
     }
     let finalizers: Vec<&str> = object::finalizers(&live).collect();
     if finalizers.contains(&ORPHAN) {
-        for dependent in server.store.dependents(&entry.uid) {
-            disown(server, &dependent, &entry.uid);
+        for dependent in registry.store.dependents(&stored.uid) {
+            disown(registry, &dependent, &stored.uid);
         }
-        finish(server, &entry, &live, ORPHAN);
+        remove_finalizer(registry, &stored, &live, ORPHAN);
     } else if finalizers.contains(&FOREGROUND) {
         let dependents: Vec<_> =
-            server.store.dependents(&entry.uid).iter().filter_map(|k| server.store.get(k)).collect();
+            registry.store.dependents(&stored.uid).iter().filter_map(|k| registry.store.get(k)).collect();
         for dependent in dependents.iter().filter(|d| !d.deleting) {
-            delete(server, dependent, Some(FOREGROUND));
+            delete(registry, dependent, Some(PropagationPolicy::Foreground));
         }
-        let blocked = dependents.iter().filter_map(|d| server.store.get(&d.key)).any(|d| blocks(&d, &entry.uid));
+        let blocked = dependents.iter().filter_map(|d| registry.store.get(&d.key)).any(|d| blocks(&d, &stored.uid));
         if !blocked {
-            finish(server, &entry, &live, FOREGROUND);
+            remove_finalizer(registry, &stored, &live, FOREGROUND);
         }
     }
 }
 
-/// Deletes an object, with a finalizer of a propagation policy or none.
-pub(super) fn delete(server: &Server, entry: &Entry, policy: Option<&'static str>) {
-    if let Some(place) = place_of(server, &entry.key) {
-        remove_quietly(server, &place, &entry.uid, policy);
+pub(super) fn delete(registry: &ObjectRegistry, stored: &StoredObject, policy: Option<PropagationPolicy>) {
+    if let Some(address) = address_of(registry, &stored.key) {
+        registry.delete_in_background(&address, &stored.uid, policy);
     }
 }
 
-fn blocks(dependent: &Entry, owner: &str) -> bool {
+fn blocks(dependent: &StoredObject, owner: &str) -> bool {
     let value = dependent.value();
     object::owners(&value)
         .any(|o| object::text(o, &["uid"]) == owner && o.get("blockOwnerDeletion") == Some(&Value::Bool(true)))
 }
 
-/// Removes one finalizer; a version that changed meanwhile comes back in the queue.
-fn finish(server: &Server, entry: &Entry, live: &Value, finalizer: &str) {
+/// Removes one finalizer. If the object has changed meanwhile, that change has put it in the queue again.
+fn remove_finalizer(registry: &ObjectRegistry, stored: &StoredObject, live: &Value, finalizer: &str) {
     let mut value = live.clone();
     let left = object::finalizers(live).filter(|f| *f != finalizer).map(str::to_owned).collect();
     object::set_finalizers(&mut value, left);
-    let _ = replace_or_remove(server, &entry.key, entry.version, value);
+    let _ = registry.replace_or_remove(&stored.key, stored.version, value);
 }
 
 /// Removes the reference to an owner.
-fn disown(server: &Server, key: &Key, owner: &str) {
-    while let Some(entry) = server.store.get(key) {
-        let mut value = entry.value();
+fn disown(registry: &ObjectRegistry, key: &StoreKey, owner: &str) {
+    while let Some(stored) = registry.store.get(key) {
+        let mut value = stored.value();
         let left: Vec<Value> = object::owners(&value).filter(|o| object::text(o, &["uid"]) != owner).cloned().collect();
         if left.is_empty() {
             object::remove_metadata(&mut value, "ownerReferences");
         } else {
             object::set_metadata(&mut value, "ownerReferences", left.into());
         }
-        if !matches!(server.store.replace(key, entry.version, value), Err(Refused::Stale)) {
+        if !matches!(registry.store.replace(key, stored.version, value), Err(WriteRefusal::Stale)) {
             return;
         }
     }
 }
 
-/// Deletes what is in a namespace; when all is gone, the namespace itself is.
-fn namespace(server: &Server, entry: &Entry, live: &Value) {
-    let name = &entry.key.name;
+/// Deletes the content of a namespace, and then the namespace itself.
+fn namespace(registry: &ObjectRegistry, stored: &StoredObject, live: &Value) {
+    let name = &stored.key.name;
     let mut remaining: BTreeMap<String, usize> = BTreeMap::new();
     let mut finalizers: BTreeMap<String, usize> = BTreeMap::new();
-    for kind in server.store.kinds_in(name) {
-        for object in server.store.list(&kind, name).0 {
+    for kind in registry.store.kinds_in(name) {
+        for object in registry.store.list(&kind, name).0 {
             if !object.deleting {
-                delete(server, &object, Some(""));
+                delete(registry, &object, Some(PropagationPolicy::Background));
             }
-            if let Some(left) = server.store.get(&object.key) {
+            if let Some(left) = registry.store.get(&object.key) {
                 *remaining.entry(kind.to_string()).or_default() += 1;
                 for finalizer in object::finalizers(&left.value()) {
                     *finalizers.entry(finalizer.to_owned()).or_default() += 1;
@@ -114,11 +113,11 @@ fn namespace(server: &Server, entry: &Entry, live: &Value) {
         if object::at(live, &["status", "conditions"]) == Some(&conditions) {
             return;
         }
-        if let Some(status) = value.get_mut("status").and_then(Value::as_object_mut) {
-            status.insert("conditions".to_owned(), conditions);
+        if let Some(status) = value.get_mut("status") {
+            object::set_field(status, "conditions", conditions);
         }
     }
-    let _ = replace_or_remove(server, &entry.key, entry.version, value);
+    let _ = registry.replace_or_remove(&stored.key, stored.version, value);
 }
 
 fn remaining_conditions(

@@ -1,7 +1,7 @@
-//! What happens by itself after a write: garbage collection, namespace deletion, and simulated workloads.
+//! What the server does by itself after a write: garbage collection, namespace deletion, and simulated workloads.
 //!
-//! One task works off a queue of keys, each looked at as it is by then. An object's event puts itself and those that
-//! depend on it in the queue; a restart puts everything there is in it, so nothing begun is left half done.
+//! One task works off a queue of keys and reads each object when its turn comes. The event of an object queues the
+//! object and those that depend on it. A start queues all objects, so that what an earlier run began is completed.
 
 mod adopt;
 mod claims;
@@ -14,51 +14,50 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Server;
 use super::admission::BUILTIN_NAMESPACES;
+use super::kinds::ServedKind;
 use super::object;
-use super::route::{Kind, Place};
-use super::store::{Change, Entry, Event, Key, Refused};
-use super::write::{replace_or_remove, writer};
+use super::registry::ObjectRegistry;
+use super::resource_address::ResourceAddress;
+use super::store::{EventType, StoreEvent, StoreKey, StoredObject, WriteRefusal};
 
 /// An object with this annotation does not become ready; its value is the reason.
 pub const FAIL_ANNOTATION: &str = "local.dayfly.dev/fail";
 
-/// Whom status fields belong to.
+/// The field manager of what the controllers write.
 const MANAGER: &str = "kube-controller-manager";
-/// So many items are worked off before others get a turn.
+/// After this many items the task lets others run.
 const TURN: usize = 64;
 
-/// Something to look at.
+/// An object, and what is to be done about it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Work {
-    /// Does it still have an owner?
-    Owned(Key),
-    /// It is being deleted: what keeps it?
-    Deleting(Key),
-    /// Is it as its specification says?
-    Simulate(Key),
+enum WorkItem {
+    /// Delete it if it has no owner any more.
+    CheckOwners(StoreKey),
+    ContinueDeletion(StoreKey),
+    /// Bring its status and its dependents in line with its specification.
+    Simulate(StoreKey),
 }
 
-/// Starts the task. Without `simulate` only garbage is collected and namespaces are completed.
-pub(super) fn start(server: Arc<Server>, simulate: bool) -> JoinHandle<()> {
-    let mut events = server.store.listen();
+/// Starts the task. Without `simulate` it only collects garbage and looks after namespaces.
+pub(super) fn start(registry: Arc<ObjectRegistry>, simulate: bool, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    let mut events = registry.store.listen();
     for name in BUILTIN_NAMESPACES {
-        ensure_namespace(&server, name);
+        ensure_namespace(&registry, name);
     }
-    let mut stop = server.stop.clone();
-    let mut queue = Queue { simulate, ..Queue::default() };
-    for entry in server.store.all() {
-        queue.notice(&server, &Event { change: Change::Added, entry, previous: None });
+    let mut queue = WorkQueue { simulate, ..WorkQueue::default() };
+    for object in registry.store.all() {
+        queue.add_concerned(&registry, &StoreEvent { event_type: EventType::Added, object, previous: None });
     }
     tokio::spawn(async move {
         loop {
             while let Ok(event) = events.try_recv() {
-                queue.notice(&server, &event);
+                queue.add_concerned(&registry, &event);
             }
-            if queue.work_some(&server) {
+            if queue.work_off(&registry) {
                 tokio::task::yield_now().await;
                 if *stop.borrow() {
                     return;
@@ -67,7 +66,7 @@ pub(super) fn start(server: Arc<Server>, simulate: bool) -> JoinHandle<()> {
             }
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(event) => queue.notice(&server, &event),
+                    Some(event) => queue.add_concerned(&registry, &event),
                     None => return,
                 },
                 _ = stop.changed() => return,
@@ -77,76 +76,85 @@ pub(super) fn start(server: Arc<Server>, simulate: bool) -> JoinHandle<()> {
 }
 
 #[derive(Default)]
-struct Queue {
-    items: VecDeque<Work>,
-    queued: HashSet<Work>,
+struct WorkQueue {
+    items: VecDeque<WorkItem>,
+    queued: HashSet<WorkItem>,
     simulate: bool,
 }
 
-impl Queue {
-    fn push(&mut self, work: Work) {
+impl WorkQueue {
+    fn push(&mut self, work: WorkItem) {
         if self.queued.insert(work.clone()) {
             self.items.push_back(work);
         }
     }
 
-    /// Works off a turn; false when there was nothing to do.
-    fn work_some(&mut self, server: &Server) -> bool {
+    /// Works off at most [`TURN`] items. Returns whether there was any.
+    fn work_off(&mut self, registry: &ObjectRegistry) -> bool {
         for done in 0..TURN {
             let Some(work) = self.items.pop_front() else { return done > 0 };
             self.queued.remove(&work);
             match work {
-                Work::Owned(key) => collect::owned(server, &key),
-                Work::Deleting(key) => collect::deleting(server, &key),
-                Work::Simulate(key) => simulate(server, &key),
+                WorkItem::CheckOwners(key) => collect::delete_if_unowned(registry, &key),
+                WorkItem::ContinueDeletion(key) => collect::continue_deletion(registry, &key),
+                WorkItem::Simulate(key) => simulate(registry, &key),
             }
         }
         true
     }
 
-    /// Queues what an event concerns.
-    fn notice(&mut self, server: &Server, event: &Event) {
-        let entry = &event.entry;
-        if event.change == Change::Deleted {
-            for dependent in server.store.dependents(&entry.uid) {
-                self.push(Work::Owned(dependent));
+    /// Queues the objects that an event concerns.
+    fn add_concerned(&mut self, registry: &ObjectRegistry, event: &StoreEvent) {
+        let object = &event.object;
+        match event.event_type {
+            EventType::Deleted => self.add_after_deletion(registry, object),
+            EventType::Added | EventType::Modified => self.add_after_write(object, event.previous.as_deref()),
+        }
+        for owner in object.owners.iter().filter_map(|uid| registry.store.by_uid(uid)) {
+            if event.event_type == EventType::Deleted {
+                self.push(WorkItem::ContinueDeletion(owner.clone()));
             }
-            if let Some(waiting) = adopt::waiting(&entry.key).filter(|_| self.simulate) {
-                self.push(Work::Simulate(waiting));
-            }
-            let namespace = Key::new(&"namespaces".into(), "", &entry.key.namespace);
-            if !entry.key.namespace.is_empty() {
-                if server.store.get(&namespace).is_some_and(|n| n.deleting) {
-                    self.push(Work::Deleting(namespace));
-                } else if &*entry.key.kind == "serviceaccounts" {
-                    self.push(Work::Simulate(namespace));
-                }
-            }
-        } else {
-            if !entry.owners.is_empty() && event.previous.as_ref().is_none_or(|p| p.owners != entry.owners) {
-                self.push(Work::Owned(entry.key.clone()));
-            }
-            if entry.deleting {
-                self.push(Work::Deleting(entry.key.clone()));
-            }
-            if &*entry.key.kind == "namespaces" || (self.simulate && is_simulated(&entry.key.kind)) {
-                self.push(Work::Simulate(entry.key.clone()));
+            if self.simulate && is_simulated(&owner.group_resource) {
+                self.push(WorkItem::Simulate(owner));
             }
         }
-        for owner in entry.owners.iter().filter_map(|uid| server.store.by_uid(uid)) {
-            if event.change == Change::Deleted {
-                self.push(Work::Deleting(owner.clone()));
-            }
-            if self.simulate && is_simulated(&owner.kind) {
-                self.push(Work::Simulate(owner));
-            }
+    }
+
+    fn add_after_deletion(&mut self, registry: &ObjectRegistry, object: &StoredObject) {
+        for dependent in registry.store.dependents(&object.uid) {
+            self.push(WorkItem::CheckOwners(dependent));
+        }
+        if let Some(waiting) = adopt::waiting_for(&object.key).filter(|_| self.simulate) {
+            self.push(WorkItem::Simulate(waiting));
+        }
+        if object.key.namespace.is_empty() {
+            return;
+        }
+        let namespace = StoreKey::new(&"namespaces".into(), "", &object.key.namespace);
+        if registry.store.get(&namespace).is_some_and(|n| n.deleting) {
+            self.push(WorkItem::ContinueDeletion(namespace));
+        } else if &*object.key.group_resource == "serviceaccounts" {
+            self.push(WorkItem::Simulate(namespace));
+        }
+    }
+
+    fn add_after_write(&mut self, object: &StoredObject, previous: Option<&StoredObject>) {
+        if !object.owners.is_empty() && previous.is_none_or(|p| p.owners != object.owners) {
+            self.push(WorkItem::CheckOwners(object.key.clone()));
+        }
+        if object.deleting {
+            self.push(WorkItem::ContinueDeletion(object.key.clone()));
+        }
+        let group_resource = &*object.key.group_resource;
+        if group_resource == "namespaces" || (self.simulate && is_simulated(group_resource)) {
+            self.push(WorkItem::Simulate(object.key.clone()));
         }
     }
 }
 
-fn is_simulated(kind: &str) -> bool {
+fn is_simulated(group_resource: &str) -> bool {
     matches!(
-        kind,
+        group_resource,
         "deployments.apps"
             | "replicasets.apps"
             | "statefulsets.apps"
@@ -159,84 +167,85 @@ fn is_simulated(kind: &str) -> bool {
     )
 }
 
-fn simulate(server: &Server, key: &Key) {
-    let Some(entry) = server.store.get(key).filter(|e| !e.deleting) else { return };
-    let live = entry.value();
-    match &*key.kind {
-        "namespaces" => ensure_service_account(server, &key.name),
-        "deployments.apps" => deployments::deployment(server, &entry, &live),
-        "replicasets.apps" => workloads::replica_set(server, &entry, &live),
-        "statefulsets.apps" => workloads::stateful_set(server, &entry, &live),
-        "daemonsets.apps" => workloads::daemon_set(server, &entry, &live),
-        "jobs.batch" => workloads::job(server, &entry, &live),
-        "pods" => pods::alone(server, &entry, &live),
-        "persistentvolumeclaims" => claims::bind(server, &entry, &live),
-        "horizontalpodautoscalers.autoscaling" => claims::autoscaler(server, &entry, &live),
-        "poddisruptionbudgets.policy" => claims::disruption_budget(server, &entry, &live),
+fn simulate(registry: &ObjectRegistry, key: &StoreKey) {
+    let Some(stored) = registry.store.get(key).filter(|e| !e.deleting) else { return };
+    let live = stored.value();
+    match &*key.group_resource {
+        "namespaces" => ensure_service_account(registry, &key.name),
+        "deployments.apps" => deployments::deployment(registry, &stored, &live),
+        "replicasets.apps" => workloads::replica_set(registry, &stored, &live),
+        "statefulsets.apps" => workloads::stateful_set(registry, &stored, &live),
+        "daemonsets.apps" => workloads::daemon_set(registry, &stored, &live),
+        "jobs.batch" => workloads::job(registry, &stored, &live),
+        "pods" => pods::without_owner(registry, &stored, &live),
+        "persistentvolumeclaims" => claims::bind(registry, &stored, &live),
+        "horizontalpodautoscalers.autoscaling" => claims::autoscaler(registry, &stored, &live),
+        "poddisruptionbudgets.policy" => claims::disruption_budget(registry, &stored, &live),
         _ => {}
     }
 }
 
-fn ensure_namespace(server: &Server, name: &str) {
-    if let Some(kind) = server.kinds.by_key("namespaces") {
+fn ensure_namespace(registry: &ObjectRegistry, name: &str) {
+    if let Some(kind) = registry.kinds.by_group_resource("namespaces") {
         let value = json!({
             "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
         });
-        let _ = create(server, kind, value); // it is there: all the better
+        let _ = create(registry, kind, value); // nothing to do if it exists
     }
 }
 
-fn ensure_service_account(server: &Server, namespace: &str) {
-    if let Some(kind) = server.kinds.by_key("serviceaccounts") {
+fn ensure_service_account(registry: &ObjectRegistry, namespace: &str) {
+    if let Some(kind) = registry.kinds.by_group_resource("serviceaccounts") {
         let account = json!({"metadata": {"name": "default", "namespace": namespace}});
-        let _ = create(server, kind, account); // it is there: all the better
+        let _ = create(registry, kind, account); // nothing to do if it exists
     }
 }
 
-/// Creates an object with the server's metadata.
-fn create(server: &Server, kind: &Arc<Kind>, mut value: Value) -> Result<Arc<Entry>, Refused> {
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("apiVersion".to_owned(), kind.api_version().into());
-        fields.insert("kind".to_owned(), kind.resource.kind.as_str().into());
-    }
+/// Creates an object with the metadata that the server sets.
+fn create(
+    registry: &ObjectRegistry,
+    kind: &Arc<ServedKind>,
+    mut value: Value,
+) -> Result<Arc<StoredObject>, WriteRefusal> {
+    object::set_field(&mut value, "apiVersion", kind.api_version().into());
+    object::set_field(&mut value, "kind", kind.resource.kind.as_str().into());
     object::set_metadata(&mut value, "uid", object::new_uid().into());
     object::set_metadata(&mut value, "creationTimestamp", object::now().into());
-    let key = Key::new(&kind.key, object::namespace(&value), object::name(&value));
-    server.store.create(&key, value)
+    let key = StoreKey::new(&kind.group_resource, object::namespace(&value), object::name(&value));
+    registry.store.create(&key, value)
 }
 
-/// Writes an object's status if it changed. One that meanwhile became another version comes back in the queue.
-fn set_status(server: &Server, entry: &Entry, live: &Value, status: Value) {
+/// Writes an object's status if it differs.
+fn set_status(registry: &ObjectRegistry, stored: &StoredObject, live: &Value, status: Value) {
     if live.get("status") == Some(&status) {
         return;
     }
     let mut value = live.clone();
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("status".to_owned(), status);
-    }
-    write_as_manager(server, entry, live, value, "status");
+    object::set_field(&mut value, "status", status);
+    write_as_manager(registry, stored, live, value, "status");
 }
 
-/// Writes an object's next version as the controllers' own.
-fn write_as_manager(server: &Server, entry: &Entry, live: &Value, value: Value, part: &str) {
-    let value = tracked(server, entry, live, value, part);
-    let _ = replace_or_remove(server, &entry.key, entry.version, value); // stale: see above
+/// Writes the next version of an object in the name of the controllers. If the object has changed meanwhile, nothing is
+/// written: that change has put the object in the queue again.
+fn write_as_manager(registry: &ObjectRegistry, stored: &StoredObject, live: &Value, value: Value, subresource: &str) {
+    let value = tracked(registry, stored, live, value, subresource);
+    let _ = registry.replace_or_remove(&stored.key, stored.version, value);
 }
 
-/// The value with its changes owned by the controllers, if the object's fields have owners at all.
-fn tracked(server: &Server, entry: &Entry, live: &Value, value: Value, part: &str) -> Value {
-    let owned = object::at(live, &["metadata", "managedFields"]).is_some();
-    match place_of(server, &entry.key).filter(|_| owned) {
-        Some(place) => writer(server, &place, &place.kind.api_version(), MANAGER, part).track(Some(live), value),
+/// Makes the controllers own what they change, if the object has managed fields at all.
+fn tracked(registry: &ObjectRegistry, stored: &StoredObject, live: &Value, value: Value, subresource: &str) -> Value {
+    let is_managed = object::at(live, &["metadata", "managedFields"]).is_some();
+    match registry.kinds.by_group_resource(&stored.key.group_resource).filter(|_| is_managed) {
+        Some(kind) => registry.managed_write(kind, &kind.api_version(), MANAGER, subresource).track(Some(live), value),
         None => value,
     }
 }
 
-/// The objects of a kind that an object owns and that are to stay.
-fn children(server: &Server, uid: &str, kind: &str) -> Vec<Arc<Entry>> {
-    let keys = server.store.dependents(uid).into_iter().filter(|k| &*k.kind == kind);
-    keys.filter_map(|k| server.store.get(&k)).filter(|e| !e.deleting).collect()
+/// The objects of a kind that an object owns and that are not being deleted.
+fn children(registry: &ObjectRegistry, uid: &str, group_resource: &str) -> Vec<Arc<StoredObject>> {
+    let keys = registry.store.dependents(uid).into_iter().filter(|k| &*k.group_resource == group_resource);
+    keys.filter_map(|k| registry.store.get(&k)).filter(|e| !e.deleting).collect()
 }
 
 fn owner_reference(owner: &Value) -> Value {
@@ -246,21 +255,21 @@ fn owner_reference(owner: &Value) -> Value {
     })
 }
 
-/// Why an object is to fail, if it is.
+/// The reason with which an object is made to fail, if it is.
 fn failure(value: &Value) -> Option<&str> {
     object::annotation(value, FAIL_ANNOTATION)
 }
 
-fn place_of(server: &Server, key: &Key) -> Option<Place> {
-    Some(Place {
-        kind: server.kinds.by_key(&key.kind)?.clone(),
+fn address_of(registry: &ObjectRegistry, key: &StoreKey) -> Option<ResourceAddress> {
+    Some(ResourceAddress {
+        kind: registry.kinds.by_group_resource(&key.group_resource)?.clone(),
         namespace: key.namespace.clone(),
         name: key.name.clone(),
         subresource: None,
     })
 }
 
-/// A condition that keeps its transition time while its status stays the same.
+/// A condition of an object's status; its times stay as they are unless its status changes.
 fn condition(live: &Value, kind: &str, status: &str, reason: &str, message: &str) -> Value {
     let present = object::list(live, &["status", "conditions"])
         .find(|c| object::text(c, &["type"]) == kind && object::text(c, &["status"]) == status);
@@ -269,12 +278,10 @@ fn condition(live: &Value, kind: &str, status: &str, reason: &str, message: &str
         kept.map_or_else(object::now, str::to_owned)
     };
     let mut condition = json!({"type": kind, "status": status, "lastTransitionTime": time("lastTransitionTime")});
-    if let Some(fields) = condition.as_object_mut() {
-        if object::text(live, &["kind"]) == "Deployment" {
-            fields.insert("lastUpdateTime".to_owned(), time("lastUpdateTime").into());
-        }
-        fields.insert("reason".to_owned(), reason.into());
-        fields.insert("message".to_owned(), message.into());
+    if object::text(live, &["kind"]) == "Deployment" {
+        object::set_field(&mut condition, "lastUpdateTime", time("lastUpdateTime").into());
     }
+    object::set_field(&mut condition, "reason", reason.into());
+    object::set_field(&mut condition, "message", message.into());
     condition
 }

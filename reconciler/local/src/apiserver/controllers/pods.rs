@@ -1,24 +1,30 @@
-//! Simulated pods: they run at once, are done at once, or wait for the reason they are told to fail with.
+//! Simulated pods: at once they run, have succeeded, or wait with the reason with which they are made to fail.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::super::Server;
-use super::super::object::{self, at};
-use super::super::store::Entry;
 use super::{adopt, failure, owner_reference, set_status};
+use crate::apiserver::object::{self, JsonObject, at};
+use crate::apiserver::registry::ObjectRegistry;
+use crate::apiserver::store::StoredObject;
 
 /// What becomes of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate<'a> {
+pub(super) enum PodOutcome<'a> {
     Runs,
     Succeeds,
-    /// Waits for ever, with this reason.
+    /// Never starts, for this reason.
     Waits(&'a str),
 }
 
 /// Creates a pod from its owner's template.
-pub(super) fn create_from(server: &Server, owner: &Value, name: &str, labels: Map<String, Value>, fate: Fate<'_>) {
-    let Some(kind) = server.kinds.by_key("pods") else { return };
+pub(super) fn create_from(
+    registry: &ObjectRegistry,
+    owner: &Value,
+    name: &str,
+    labels: JsonObject,
+    outcome: PodOutcome<'_>,
+) {
+    let Some(kind) = registry.kinds.by_group_resource("pods") else { return };
     let template = at(owner, &["spec", "template"]).cloned().unwrap_or_default();
     let mut all_labels = at(&template, &["metadata", "labels"]).and_then(Value::as_object).cloned().unwrap_or_default();
     all_labels.extend(labels);
@@ -26,57 +32,54 @@ pub(super) fn create_from(server: &Server, owner: &Value, name: &str, labels: Ma
         "name": name, "namespace": object::namespace(owner), "labels": all_labels, "generation": 1,
         "ownerReferences": [owner_reference(owner)],
     });
-    if let (Some(annotations), Some(metadata)) = (at(&template, &["metadata", "annotations"]), metadata.as_object_mut())
-    {
-        metadata.insert("annotations".to_owned(), annotations.clone());
+    if let Some(annotations) = at(&template, &["metadata", "annotations"]) {
+        object::set_field(&mut metadata, "annotations", annotations.clone());
     }
     let mut spec = template.get("spec").cloned().unwrap_or_default();
-    if let (Some(spec), false) = (spec.as_object_mut(), matches!(fate, Fate::Waits(_))) {
-        spec.insert("nodeName".to_owned(), "simulated".into());
+    if !matches!(outcome, PodOutcome::Waits(_)) {
+        object::set_field(&mut spec, "nodeName", "simulated".into());
     }
     let mut pod = json!({"metadata": metadata, "spec": spec});
-    let status = status(&pod, fate);
-    if let Some(pod) = pod.as_object_mut() {
-        pod.insert("status".to_owned(), status);
-    }
-    adopt::create(server, kind, pod, owner);
+    let status = status(&pod, outcome);
+    object::set_field(&mut pod, "status", status);
+    adopt::create(registry, kind, pod, owner);
 }
 
-/// Gives a pod its fate's status, if it has another.
-pub(super) fn settle(server: &Server, entry: &Entry, fate: Fate<'_>) {
-    let live = entry.value();
+/// Gives a pod the status of its outcome, unless it has it already.
+pub(super) fn update(registry: &ObjectRegistry, stored: &StoredObject, outcome: PodOutcome<'_>) {
+    let live = stored.value();
     let waiting = object::list(&live, &["status", "containerStatuses"])
         .find_map(|c| at(c, &["state", "waiting", "reason"]).and_then(Value::as_str));
-    let settled = match fate {
-        Fate::Runs => object::text(&live, &["status", "phase"]) == "Running",
-        Fate::Succeeds => object::text(&live, &["status", "phase"]) == "Succeeded",
-        Fate::Waits(reason) => waiting == Some(reason),
+    let up_to_date = match outcome {
+        PodOutcome::Runs => object::text(&live, &["status", "phase"]) == "Running",
+        PodOutcome::Succeeds => object::text(&live, &["status", "phase"]) == "Succeeded",
+        PodOutcome::Waits(reason) => waiting == Some(reason),
     };
-    if !settled {
-        set_status(server, entry, &live, status(&live, fate));
+    if !up_to_date {
+        set_status(registry, stored, &live, status(&live, outcome));
     }
 }
 
-/// A pod that no one owns.
-pub(super) fn alone(server: &Server, entry: &Entry, live: &Value) {
-    if entry.owners.is_empty() {
-        settle(server, entry, failure(live).map_or(Fate::Runs, Fate::Waits));
+/// A pod that no workload owns.
+pub(super) fn without_owner(registry: &ObjectRegistry, stored: &StoredObject, live: &Value) {
+    if stored.owners.is_empty() {
+        update(registry, stored, failure(live).map_or(PodOutcome::Runs, PodOutcome::Waits));
     }
 }
 
-fn status(pod: &Value, fate: Fate<'_>) -> Value {
+fn status(pod: &Value, outcome: PodOutcome<'_>) -> Value {
     let now = object::now();
-    let (phase, ready) = match fate {
-        Fate::Runs => ("Running", true),
-        Fate::Succeeds => ("Succeeded", false),
-        Fate::Waits(_) => ("Pending", false),
+    let (phase, ready) = match outcome {
+        PodOutcome::Runs => ("Running", true),
+        PodOutcome::Succeeds => ("Succeeded", false),
+        PodOutcome::Waits(_) => ("Pending", false),
     };
-    let state = match fate {
-        Fate::Runs => json!({"running": {"startedAt": now}}),
-        Fate::Succeeds => json!({
+    let state = match outcome {
+        PodOutcome::Runs => json!({"running": {"startedAt": now}}),
+        PodOutcome::Succeeds => json!({
             "terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}
         }),
-        Fate::Waits(reason) => json!({"waiting": {"reason": reason, "message": "made to fail by an annotation"}}),
+        PodOutcome::Waits(reason) => json!({"waiting": {"reason": reason, "message": "made to fail by an annotation"}}),
     };
     let containers: Vec<Value> = object::list(pod, &["spec", "containers"])
         .map(|c| {

@@ -2,88 +2,87 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::Server;
-use super::super::object::{self, at};
-use super::super::store::Entry;
-use super::collect;
-use super::pods::{self, Fate};
-use super::{children, condition, create, failure, set_status};
+use super::pods::{self, PodOutcome};
+use super::{children, collect, condition, create, failure, set_status};
+use crate::apiserver::object::{self, JsonObject, at};
+use crate::apiserver::registry::ObjectRegistry;
+use crate::apiserver::store::StoredObject;
 
-/// Of a workload so many pods are made at most; the others are only counted.
-const MOST: i64 = 500;
-/// So many pods are made at a time; their events bring the workload back for more.
-const AT_ONCE: usize = 64;
+/// The most pods that are created for a workload; further replicas are only counted.
+const MAX_PODS: i64 = 500;
+/// The most pods that are created at a time. Their events queue the workload again, which then gets the next ones.
+const BATCH: usize = 64;
 
-/// A ReplicaSet has as many pods as it wants.
-pub(super) fn replica_set(server: &Server, entry: &Entry, live: &Value) {
+/// Gives a ReplicaSet its pods.
+pub(super) fn replica_set(registry: &ObjectRegistry, stored: &StoredObject, live: &Value) {
     let wanted = replicas(live);
-    let fate = failure(live).map_or(Fate::Runs, Fate::Waits);
-    let simulated = usize::try_from(wanted.min(MOST)).unwrap_or(0);
-    let pods = children(server, &entry.uid, "pods");
+    let outcome = failure(live).map_or(PodOutcome::Runs, PodOutcome::Waits);
+    let simulated = usize::try_from(wanted.min(MAX_PODS)).unwrap_or(0);
+    let pods = children(registry, &stored.uid, "pods");
     for pod in pods.iter().skip(simulated) {
-        collect::delete(server, pod, None);
+        collect::delete(registry, pod, None);
     }
     let missing = simulated.saturating_sub(pods.len());
-    for _ in 0..missing.min(AT_ONCE) {
+    for _ in 0..missing.min(BATCH) {
         let name = format!("{}-{}", object::name(live), object::random_suffix(5));
-        pods::create_from(server, live, &name, Map::new(), fate);
+        pods::create_from(registry, live, &name, JsonObject::new(), outcome);
     }
     for pod in &pods {
-        pods::settle(server, pod, fate);
+        pods::update(registry, pod, outcome);
     }
-    if missing > AT_ONCE {
+    if missing > BATCH {
         return;
     }
-    let ready = if fate == Fate::Runs { wanted } else { 0 };
+    let ready = if outcome == PodOutcome::Runs { wanted } else { 0 };
     let status = nonzero(json!({
         "replicas": wanted, "fullyLabeledReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready,
         "observedGeneration": object::generation(live),
     }));
-    set_status(server, entry, live, status);
+    set_status(registry, stored, live, status);
 }
 
-/// A StatefulSet has numbered pods, each with its claims; the claims stay when it goes.
-pub(super) fn stateful_set(server: &Server, entry: &Entry, live: &Value) {
+/// Gives a StatefulSet its numbered pods, each with its claims. The claims are not deleted with it.
+pub(super) fn stateful_set(registry: &ObjectRegistry, stored: &StoredObject, live: &Value) {
     let wanted = replicas(live);
-    let fate = failure(live).map_or(Fate::Runs, Fate::Waits);
+    let outcome = failure(live).map_or(PodOutcome::Runs, PodOutcome::Waits);
     let revision = format!("{}-{}", object::name(live), template_hash(live));
-    let names: Vec<String> = (0..wanted.min(MOST)).map(|index| format!("{}-{index}", object::name(live))).collect();
-    let labels = Map::from_iter([("controller-revision-hash".to_owned(), revision.clone().into())]);
-    if !named(server, entry, live, &names, &labels, fate) {
+    let names: Vec<String> = (0..wanted.min(MAX_PODS)).map(|index| format!("{}-{index}", object::name(live))).collect();
+    let labels = JsonObject::from_iter([("controller-revision-hash".to_owned(), revision.clone().into())]);
+    if !ensure_named_pods(registry, stored, live, &names, &labels, outcome) {
         return;
     }
-    let ready = if fate == Fate::Runs { wanted } else { 0 };
+    let ready = if outcome == PodOutcome::Runs { wanted } else { 0 };
     let status = json!({
         "observedGeneration": object::generation(live), "replicas": wanted, "readyReplicas": ready,
         "currentReplicas": wanted, "updatedReplicas": wanted, "availableReplicas": ready,
         "currentRevision": revision, "updateRevision": revision, "collisionCount": 0,
     });
-    set_status(server, entry, live, status);
+    set_status(registry, stored, live, status);
 }
 
-/// A DaemonSet has one pod: there is one node, and it is simulated, too.
-pub(super) fn daemon_set(server: &Server, entry: &Entry, live: &Value) {
-    let fate = failure(live).map_or(Fate::Runs, Fate::Waits);
-    let name = format!("{}-{}", object::name(live), object::suffix(bits(&entry.uid), 5));
-    let labels = Map::from_iter([("controller-revision-hash".to_owned(), template_hash(live).into())]);
-    named(server, entry, live, &[name], &labels, fate);
-    let ready = i64::from(fate == Fate::Runs);
+/// Gives a DaemonSet one pod, as if there were one node.
+pub(super) fn daemon_set(registry: &ObjectRegistry, stored: &StoredObject, live: &Value) {
+    let outcome = failure(live).map_or(PodOutcome::Runs, PodOutcome::Waits);
+    let name = format!("{}-{}", object::name(live), object::suffix(bits(&stored.uid), 5));
+    let labels = JsonObject::from_iter([("controller-revision-hash".to_owned(), template_hash(live).into())]);
+    ensure_named_pods(registry, stored, live, &[name], &labels, outcome);
+    let ready = i64::from(outcome == PodOutcome::Runs);
     let status = json!({
         "observedGeneration": object::generation(live), "currentNumberScheduled": 1, "desiredNumberScheduled": 1,
         "updatedNumberScheduled": 1, "numberMisscheduled": 0, "numberReady": ready, "numberAvailable": ready,
         "numberUnavailable": 1 - ready,
     });
-    set_status(server, entry, live, status);
+    set_status(registry, stored, live, status);
 }
 
-/// A Job is complete as soon as it is there, unless it is suspended or made to fail.
-pub(super) fn job(server: &Server, entry: &Entry, live: &Value) {
+/// Completes a Job at once, unless it is suspended or made to fail.
+pub(super) fn job(registry: &ObjectRegistry, stored: &StoredObject, live: &Value) {
     if at(live, &["spec", "suspend"]) == Some(&Value::Bool(true)) {
         let conditions = [condition(live, "Suspended", "True", "JobSuspended", "Job suspended")];
-        return set_status(server, entry, live, json!({"conditions": conditions}));
+        return set_status(registry, stored, live, json!({"conditions": conditions}));
     }
     if !object::text(live, &["status", "startTime"]).is_empty() {
         return;
@@ -92,8 +91,8 @@ pub(super) fn job(server: &Server, entry: &Entry, live: &Value) {
     let failing = failure(live);
     let completions = at(live, &["spec", "completions"]).and_then(Value::as_i64).unwrap_or(1);
     let name = format!("{}-{}", object::name(live), object::random_suffix(5));
-    let labels = Map::from_iter([("batch.kubernetes.io/job-name".to_owned(), object::name(live).into())]);
-    pods::create_from(server, live, &name, labels, failing.map_or(Fate::Succeeds, Fate::Waits));
+    let labels = JsonObject::from_iter([("batch.kubernetes.io/job-name".to_owned(), object::name(live).into())]);
+    pods::create_from(registry, live, &name, labels, failing.map_or(PodOutcome::Succeeds, PodOutcome::Waits));
     let status = match failing {
         None => json!({
             "startTime": now, "completionTime": now, "succeeded": completions, "ready": 0, "terminating": 0,
@@ -110,36 +109,36 @@ pub(super) fn job(server: &Server, entry: &Entry, live: &Value) {
             ],
         }),
     };
-    set_status(server, entry, live, status);
+    set_status(registry, stored, live, status);
 }
 
-/// Pods with these names; those of an older template are replaced. True when no more are to be made.
-fn named(
-    server: &Server,
-    entry: &Entry,
+/// Gives a workload pods with these names, and replaces those of an older template. Returns whether all are created.
+fn ensure_named_pods(
+    registry: &ObjectRegistry,
+    stored: &StoredObject,
     live: &Value,
     names: &[String],
-    labels: &Map<String, Value>,
-    fate: Fate<'_>,
+    labels: &JsonObject,
+    outcome: PodOutcome<'_>,
 ) -> bool {
     let mut missing: BTreeSet<&String> = names.iter().collect();
-    for pod in children(server, &entry.uid, "pods") {
+    for pod in children(registry, &stored.uid, "pods") {
         let current = labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value));
         if current && missing.remove(&pod.key.name) {
-            pods::settle(server, &pod, fate);
+            pods::update(registry, &pod, outcome);
         } else {
-            collect::delete(server, &pod, None);
+            collect::delete(registry, &pod, None);
         }
     }
-    for name in missing.iter().take(AT_ONCE) {
-        create_claims(server, live, name);
-        pods::create_from(server, live, name, labels.clone(), fate);
+    for name in missing.iter().take(BATCH) {
+        create_claims(registry, live, name);
+        pods::create_from(registry, live, name, labels.clone(), outcome);
     }
-    missing.len() <= AT_ONCE
+    missing.len() <= BATCH
 }
 
-fn create_claims(server: &Server, live: &Value, pod: &str) {
-    let Some(kind) = server.kinds.by_key("persistentvolumeclaims") else { return };
+fn create_claims(registry: &ObjectRegistry, live: &Value, pod: &str) {
+    let Some(kind) = registry.kinds.by_group_resource("persistentvolumeclaims") else { return };
     for template in object::list(live, &["spec", "volumeClaimTemplates"]) {
         let name = format!("{}-{pod}", object::name(template));
         let labels = at(live, &["spec", "selector", "matchLabels"]);
@@ -147,11 +146,11 @@ fn create_claims(server: &Server, live: &Value, pod: &str) {
             "metadata": {"name": name, "namespace": object::namespace(live), "labels": labels},
             "spec": template.get("spec"), "status": {"phase": "Pending"},
         });
-        let _ = create(server, kind, claim); // it is there: it is taken up again
+        let _ = create(registry, kind, claim); // a claim that exists is used again
     }
 }
 
-/// Without the zeros, as a real server writes statuses; `replicas` stays.
+/// A status without the fields that are zero, as a real server writes it; `replicas` is always written.
 pub(super) fn nonzero(mut status: Value) -> Value {
     if let Some(fields) = status.as_object_mut() {
         fields.retain(|key, value| key == "replicas" || value != &json!(0));
@@ -167,7 +166,7 @@ pub(super) fn count(workload: &Value, field: &str) -> i64 {
     at(workload, &["status", field]).and_then(Value::as_i64).unwrap_or(0)
 }
 
-/// Equal for templates that are equal but for the order of their fields.
+/// A hash that does not depend on the order of fields.
 pub(super) fn template_hash(workload: &Value) -> String {
     let mut template = at(workload, &["spec", "template"]).cloned().unwrap_or_default();
     template.sort_all_objects();

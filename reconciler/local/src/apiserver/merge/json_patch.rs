@@ -1,9 +1,10 @@
 //! JSON Patch (RFC 6902).
 
-use super::PatchError;
 use serde_json::Value;
 
-/// Carries out a list of operations, all or none.
+use super::PatchError;
+
+/// Carries out all operations of a patch, or none.
 pub fn json_patch(live: &Value, patch: &Value) -> Result<Value, PatchError> {
     let not_a_list = || {
         let found = if patch.is_object() { "object" } else { "value" };
@@ -53,7 +54,7 @@ fn missing(path: &str) -> PatchError {
     PatchError::NotApplicable(format!("the path {path} is not there"))
 }
 
-/// The place that a path ends in, and the name or number within it.
+/// The object or list that has what a path leads to, and the name or index of that within it.
 fn parent<'a>(object: &'a mut Value, path: &str) -> Result<(&'a mut Value, String), PatchError> {
     let (parent, last) = path.rsplit_once('/').ok_or_else(|| missing(path))?;
     let parent = object.pointer_mut(parent).ok_or_else(|| missing(path))?;
@@ -80,7 +81,7 @@ fn add(object: &mut Value, path: &str, value: Value) -> Result<(), PatchError> {
     }
 }
 
-/// As the real server has it, a member of an object need not be there to be replaced.
+/// As on a real server, a field of an object is replaced even if it is absent.
 fn replace(object: &mut Value, path: &str, value: Value) -> Result<(), PatchError> {
     if let Some(present) = object.pointer_mut(path) {
         *present = value;
@@ -106,8 +107,9 @@ fn remove(object: &mut Value, path: &str) -> Result<Value, PatchError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn operations_are_carried_out_in_order() {
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_changes_nothing() {
+    fn a_patch_that_does_not_fit_is_refused() {
         for operation in [
             json!({"op": "remove", "path": "/none"}),
             json!({"op": "replace", "path": "/none/b", "value": 1}),

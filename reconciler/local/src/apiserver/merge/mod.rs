@@ -1,17 +1,17 @@
-//! The three older kinds of patch: JSON Patch, JSON Merge Patch, and strategic merge patch.
+//! The three kinds of patches besides server-side apply: JSON Patch, JSON Merge Patch, and strategic merge patch.
 
 mod json_patch;
 mod strategic;
 
+use serde_json::{Map, Value};
+
 pub use json_patch::json_patch;
 pub use strategic::strategic;
-
-use serde_json::{Map, Value};
 
 /// Why a patch cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
-    /// The patch is not one (400 Bad Request).
+    /// The patch is not well-formed (400 Bad Request).
     #[error("error decoding patch: {0}")]
     Malformed(String),
     /// The patch does not fit the object (422 Unprocessable Entity).
@@ -36,11 +36,12 @@ pub fn json(live: &Value, patch: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
+    use super::*;
+
     #[test]
-    fn a_merge_patch_does_as_its_standard_says() {
+    fn a_merge_patch_does_what_rfc_7386_says() {
         for (live, patch, merged) in [
             (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
             (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),

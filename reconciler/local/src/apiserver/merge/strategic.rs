@@ -1,11 +1,13 @@
-//! Strategic merge patch: a merge patch that knows by which field the items of a list are told apart.
+//! Strategic merge patch: a merge patch that merges lists, too, by a field that identifies their items.
 //!
-//! Directives: `$patch: replace | delete | merge` in an object or as an item of a list; `$retainKeys: [...]` clears the
-//! other fields; `$deleteFromPrimitiveList/<list>: [...]`; `$setElementOrder/<list>: [...]`.
+//! Directives: `$patch: replace | delete | merge` in an object or as an item of a list; `$retainKeys: [...]`, which
+//! removes all other fields; `$deleteFromPrimitiveList/<list>: [...]`; `$setElementOrder/<list>: [...]`.
+
+use serde_json::Value;
 
 use super::PatchError;
-use crate::apiserver::schema::{Field, Schema, Shape, TypeId};
-use serde_json::{Map, Value};
+use crate::apiserver::object::JsonObject;
+use crate::apiserver::schema::{ApiSchema, SchemaType, StructField, TypeId};
 
 const PATCH: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
@@ -13,7 +15,7 @@ const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
 const ORDER: &str = "$setElementOrder/";
 
 /// Carries out a strategic merge patch on an object of a type.
-pub fn strategic(schema: &Schema, id: TypeId, live: &Value, patch: &Value) -> Result<Value, PatchError> {
+pub fn strategic(schema: &ApiSchema, id: TypeId, live: &Value, patch: &Value) -> Result<Value, PatchError> {
     let patch = patch.as_object().ok_or_else(|| PatchError::Malformed("a merge patch is an object".to_owned()))?;
     let live = live.as_object().cloned().unwrap_or_default();
     merge_object(schema, id, live, patch).map(Value::Object)
@@ -24,18 +26,18 @@ fn refused(text: String) -> PatchError {
 }
 
 fn merge_object(
-    schema: &Schema,
+    schema: &ApiSchema,
     id: TypeId,
-    mut live: Map<String, Value>,
-    patch: &Map<String, Value>,
-) -> Result<Map<String, Value>, PatchError> {
+    mut live: JsonObject,
+    patch: &JsonObject,
+) -> Result<JsonObject, PatchError> {
     match patch.get(PATCH).map(|directive| directive.as_str().unwrap_or_default()) {
         None | Some("merge") => {}
         Some("replace") => {
             let mut replaced = without_directives(&Value::Object(patch.clone()));
             return Ok(replaced.as_object_mut().map(std::mem::take).unwrap_or_default());
         }
-        Some("delete") => return Ok(Map::new()),
+        Some("delete") => return Ok(JsonObject::new()),
         Some(other) => return Err(refused(format!("unknown patch type: {other}"))),
     }
     if let Some(keys) = patch.get(RETAIN) {
@@ -69,7 +71,7 @@ fn merge_object(
     Ok(live)
 }
 
-fn retain_keys(live: &mut Map<String, Value>, patch: &Map<String, Value>, keys: &Value) -> Result<(), PatchError> {
+fn retain_keys(live: &mut JsonObject, patch: &JsonObject, keys: &Value) -> Result<(), PatchError> {
     let keys = keys.as_array().ok_or_else(|| refused("$retainKeys is not a list".to_owned()))?;
     let retained = |name: &String| keys.iter().any(|key| key == name.as_str());
     if let Some((name, _)) =
@@ -82,7 +84,7 @@ fn retain_keys(live: &mut Map<String, Value>, patch: &Map<String, Value>, keys: 
 }
 
 fn merge_field(
-    schema: &Schema,
+    schema: &ApiSchema,
     id: TypeId,
     name: &str,
     live: Option<&Value>,
@@ -103,15 +105,15 @@ fn merge_field(
 }
 
 fn merge_list(
-    schema: &Schema,
+    schema: &ApiSchema,
     id: TypeId,
-    field: Option<&Field>,
+    field: Option<&StructField>,
     live: &[Value],
     patch: &[Value],
     order: Option<&Vec<Value>>,
 ) -> Result<Vec<Value>, PatchError> {
     let items = match schema.get(id) {
-        Shape::List(list) => list.items,
+        SchemaType::List(list) => list.items,
         _ => schema.any(),
     };
     let Some(key) = field.and_then(|f| f.patch_merge_key.as_deref()) else {
@@ -151,12 +153,12 @@ fn merge_list(
         kept.push(item.clone());
     }
     let Some(order) = order else { return Ok(in_order(merged, &kept, live, Some(key))) };
-    // An item that takes the place of a deleted one counts as if it had been there.
+    // An item in the place of a deleted one counts as if it had been there before.
     let before = merged.iter().take(live.len()).cloned().collect::<Vec<_>>();
     Ok(in_order(merged, order, &before, Some(key)))
 }
 
-/// The items in the order that is asked for; those it does not name keep their place among those that were there.
+/// Sorts items in the order that is asked for. Items that it does not name keep their place among those before.
 fn in_order(items: Vec<Value>, order: &[Value], before: &[Value], key: Option<&str>) -> Vec<Value> {
     let same = |a: &Value, b: &Value| key.map_or_else(|| a == b, |key| a.get(key) == b.get(key));
     let place_in = |list: &[Value], item: &Value| list.iter().position(|other| same(other, item));
@@ -177,7 +179,7 @@ fn in_order(items: Vec<Value>, order: &[Value], before: &[Value], key: Option<&s
     out
 }
 
-/// A value that is taken as it is, without what was meant for a merge.
+/// A value of a patch without the directives and nulls, for where there is nothing to merge it with.
 fn without_directives(patch: &Value) -> Value {
     match patch {
         Value::Object(map) => {
@@ -198,17 +200,18 @@ fn without_directives(patch: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
+    use super::*;
+
     fn pod(spec: &Value, patch: &Value) -> Result<Value, PatchError> {
-        let schema = Schema::builtin();
+        let schema = ApiSchema::builtin();
         let id = schema.type_of("", "v1", "Pod").unwrap();
         Ok(strategic(schema, id, &json!({ "spec": spec }), &json!({ "spec": patch }))?["spec"].clone())
     }
 
     #[test]
-    fn containers_are_merged_by_name_and_new_ones_follow() {
+    fn containers_are_merged_by_name_and_new_ones_are_added() {
         let live =
             json!({"containers": [{"name": "a", "image": "1", "env": [{"name": "A", "value": "1"}]}, {"name": "b"}]});
         let patch =
@@ -221,14 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_not_there_is_taken_as_it_is() {
+    fn a_list_that_was_absent_is_set_as_it_is() {
         let ports = json!([{"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"}]);
         let patch = json!({"containers": [{"name": "a", "ports": ports}]});
         assert_eq!(pod(&json!({"containers": [{"name": "a"}]}), &patch), Ok(patch));
     }
 
     #[test]
-    fn items_are_deleted_and_lists_replaced_by_directive() {
+    fn directives_delete_items_and_replace_lists() {
         let live = json!({"containers": [{"name": "a"}, {"name": "b"}]});
         let delete = json!({"containers": [{"name": "a", "$patch": "delete"}]});
         assert_eq!(pod(&live, &delete), Ok(json!({"containers": [{"name": "b"}]})));
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_takes_all_items_of_its_key() {
+    fn a_delete_directive_removes_all_items_with_its_key() {
         let live = json!({"containers": [{"name": "a", "ports": [
             {"containerPort": 80, "protocol": "TCP"}, {"containerPort": 80, "protocol": "UDP"}, {"containerPort": 81}]}]});
         let patch = json!({"containers": [{"name": "a", "ports": [{"containerPort": 80, "$patch": "delete"}]}]});
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_that_of_the_directive_and_others_keep_their_place() {
+    fn a_directive_orders_items_and_others_keep_their_place() {
         let live = json!({"containers": [{"name": "a"}, {"name": "injected"}, {"name": "b"}]});
         let patch = json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}],
                            "containers": [{"name": "a", "image": "1"}]});
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_replaces_another_stays_behind_those_that_were_there() {
+    fn an_item_that_replaces_another_comes_after_those_that_were_there() {
         let live = json!({"containers": [{"name": "a"}, {"name": "injected"}]});
         let patch = json!({"$setElementOrder/containers": [{"name": "b"}],
                            "containers": [{"name": "a", "$patch": "delete"}, {"name": "b"}]});
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_changes_its_source_with_retained_keys() {
+    fn retained_keys_let_a_volume_change_its_source() {
         let live = json!({"volumes": [{"name": "v", "emptyDir": {}}]});
         let patch =
             json!({"volumes": [{"name": "v", "$retainKeys": ["name", "configMap"], "configMap": {"name": "c"}}]});
@@ -275,8 +278,8 @@ mod tests {
     }
 
     #[test]
-    fn primitives_are_added_once_deleted_and_ordered() {
-        let schema = Schema::builtin();
+    fn primitives_are_added_once_and_deleted_and_ordered_by_directives() {
+        let schema = ApiSchema::builtin();
         let id = schema.type_of("", "v1", "ConfigMap").unwrap();
         let patched = |patch: Value| {
             let live = json!({"metadata": {"finalizers": ["a", "b"]}});
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_are_merged_and_replaced_by_directive_and_atomic_lists_replaced() {
+    fn maps_are_merged_unless_a_directive_replaces_them_and_atomic_lists_are_replaced() {
         let live = json!({"nodeSelector": {"a": "1"}, "containers": [{"name": "a", "args": ["x"]}]});
         let merged =
             pod(&live, &json!({"nodeSelector": {"b": "2"}, "containers": [{"name": "a", "args": ["y"]}]})).unwrap();

@@ -1,12 +1,16 @@
 //! Reads the table of data into a schema.
 
-use super::{Field, List, ListKind, Resource, Schema, SchemaError, Shape, Struct, Subresource, TypeId};
-use serde::Deserialize;
-use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{
+    ApiResource, ApiSchema, ListKind, ListType, SchemaError, SchemaType, StructField, StructType, Subresource, TypeId,
+};
+
 #[derive(Deserialize)]
-struct Table {
+struct SchemaTable {
     version: String,
     resources: Vec<RawResource>,
     types: HashMap<String, RawStruct>,
@@ -85,33 +89,33 @@ enum RawType {
     },
 }
 
-const SCALARS: [(&str, Shape); 11] = [
-    ("string", Shape::String),
-    ("int32", Shape::Int32),
-    ("int64", Shape::Int64),
-    ("number", Shape::Number),
-    ("boolean", Shape::Boolean),
-    ("intOrString", Shape::IntOrString),
-    ("quantity", Shape::Quantity),
-    ("bytes", Shape::Bytes),
-    ("time", Shape::Time),
-    ("microTime", Shape::MicroTime),
-    ("any", Shape::Any),
+const SCALARS: [(&str, SchemaType); 11] = [
+    ("string", SchemaType::String),
+    ("int32", SchemaType::Int32),
+    ("int64", SchemaType::Int64),
+    ("number", SchemaType::Number),
+    ("boolean", SchemaType::Boolean),
+    ("intOrString", SchemaType::IntOrString),
+    ("quantity", SchemaType::Quantity),
+    ("bytes", SchemaType::Bytes),
+    ("time", SchemaType::Time),
+    ("microTime", SchemaType::MicroTime),
+    ("any", SchemaType::Any),
 ];
 
-/// The last of the scalars.
+/// `any` is the last of the scalars.
 pub(super) const ANY: TypeId = TypeId(SCALARS.len() as u32 - 1);
 
-pub(super) fn read(bytes: &[u8]) -> Result<Schema, SchemaError> {
-    let table: Table = serde_json::from_slice(bytes)?;
+pub(super) fn read(bytes: &[u8]) -> Result<ApiSchema, SchemaError> {
+    let table: SchemaTable = serde_json::from_slice(bytes)?;
     let mut names: Vec<&String> = table.types.keys().collect();
     names.sort();
-    let mut builder = Builder { shapes: Vec::new(), names: HashMap::new(), copies: Vec::new(), keyed: Vec::new() };
-    for (name, shape) in SCALARS {
-        builder.reserve(name.to_owned(), shape);
+    let mut builder = SchemaBuilder { types: Vec::new(), names: HashMap::new(), copies: Vec::new(), keyed: Vec::new() };
+    for (name, scalar) in SCALARS {
+        builder.reserve(name.to_owned(), scalar);
     }
     for name in names {
-        builder.reserve(format!("#{name}"), Shape::Any);
+        builder.reserve(format!("#{name}"), SchemaType::Any);
     }
     for (name, raw) in table.types {
         builder.define(name, raw)?;
@@ -119,27 +123,27 @@ pub(super) fn read(bytes: &[u8]) -> Result<Schema, SchemaError> {
     builder.finish();
     let resources =
         table.resources.into_iter().map(|raw| builder.resource(raw)).collect::<Result<Vec<_>, SchemaError>>()?;
-    Ok(Schema { version: table.version, resources, shapes: builder.shapes, names: builder.names })
+    Ok(ApiSchema { version: table.version, resources, types: builder.types, names: builder.names })
 }
 
-struct Builder {
-    shapes: Vec<Shape>,
+struct SchemaBuilder {
+    types: Vec<SchemaType>,
     names: HashMap<String, TypeId>,
-    /// Structs that are atomic or not at one place of use, unlike elsewhere: (copy, original, atomic).
+    /// Structs that are atomic where they are used, unlike elsewhere, or the reverse: (copy, original, atomic).
     copies: Vec<(TypeId, TypeId, bool)>,
-    /// Lists whose keys wait for their defaults.
+    /// Lists whose keys still lack their defaults.
     keyed: Vec<TypeId>,
 }
 
-impl Builder {
-    fn reserve(&mut self, name: String, shape: Shape) {
-        let id = self.push(shape);
+impl SchemaBuilder {
+    fn reserve(&mut self, name: String, schema_type: SchemaType) {
+        let id = self.push(schema_type);
         self.names.insert(name, id);
     }
 
-    fn push(&mut self, shape: Shape) -> TypeId {
-        let id = TypeId(u32::try_from(self.shapes.len()).unwrap_or(u32::MAX));
-        self.shapes.push(shape);
+    fn push(&mut self, schema_type: SchemaType) -> TypeId {
+        let id = TypeId(u32::try_from(self.types.len()).unwrap_or(u32::MAX));
+        self.types.push(schema_type);
         id
     }
 
@@ -153,15 +157,16 @@ impl Builder {
         for (key, value) in raw.fields {
             fields.insert(key, self.field(value)?);
         }
-        self.shapes[id.0 as usize] = Shape::Struct(Struct { name, fields, required: raw.required, atomic: raw.atomic });
+        self.types[id.0 as usize] =
+            SchemaType::Struct(StructType { name, fields, required: raw.required, atomic: raw.atomic });
         Ok(())
     }
 
-    fn field(&mut self, value: Value) -> Result<Field, SchemaError> {
+    fn field(&mut self, value: Value) -> Result<StructField, SchemaError> {
         let detailed = value.as_object().is_some_and(|o| o.contains_key("type"));
         let raw = if detailed { value } else { serde_json::json!({ "type": value }) };
         let raw: RawField = serde_json::from_value(raw)?;
-        Ok(Field {
+        Ok(StructField {
             type_id: self.expression(raw.r#type)?,
             default: raw.default,
             allowed: raw.r#enum,
@@ -178,13 +183,13 @@ impl Builder {
             RawType::Name(name) => self.named(&name),
             RawType::Ref { r#ref, atomic } => {
                 let original = self.named(&r#ref)?;
-                let copy = self.push(Shape::Any);
+                let copy = self.push(SchemaType::Any);
                 self.copies.push((copy, original, atomic));
                 Ok(copy)
             }
             RawType::Map { map, atomic } => {
                 let values = self.expression(*map)?;
-                Ok(self.push(Shape::Map { values, atomic }))
+                Ok(self.push(SchemaType::Map { values, atomic }))
             }
             RawType::List { list, set, keys } => {
                 let items = self.expression(*list)?;
@@ -194,38 +199,39 @@ impl Builder {
                     (false, true) => ListKind::Atomic,
                     (false, false) => ListKind::Map { keys },
                 };
-                let id = self.push(Shape::List(List { items, kind }));
+                let id = self.push(SchemaType::List(ListType { items, kind }));
                 self.keyed.push(id);
                 Ok(id)
             }
         }
     }
 
-    /// Fills in what needs all types: the copies of structs, and the defaults of list keys.
+    /// Fills in what can be known only when all types are read: the copies of structs, and the defaults of list keys.
     fn finish(&mut self) {
         for (copy, original, atomic) in std::mem::take(&mut self.copies) {
-            let mut shape = self.shapes[original.0 as usize].clone();
-            if let Shape::Struct(shape) = &mut shape {
-                shape.atomic = atomic;
+            let mut schema_type = self.types[original.0 as usize].clone();
+            if let SchemaType::Struct(struct_type) = &mut schema_type {
+                struct_type.atomic = atomic;
             }
-            self.shapes[copy.0 as usize] = shape;
+            self.types[copy.0 as usize] = schema_type;
         }
         for id in std::mem::take(&mut self.keyed) {
-            let Shape::List(mut list) = self.shapes[id.0 as usize].clone() else { continue };
-            if let (ListKind::Map { keys }, Shape::Struct(item)) = (&mut list.kind, &self.shapes[list.items.0 as usize])
+            let SchemaType::List(mut list) = self.types[id.0 as usize].clone() else { continue };
+            if let (ListKind::Map { keys }, SchemaType::Struct(item)) =
+                (&mut list.kind, &self.types[list.items.0 as usize])
             {
                 for (key, default) in keys {
                     let field = item.fields.get(key).and_then(|f| f.default.clone());
                     *default = field;
                 }
-                self.shapes[id.0 as usize] = Shape::List(list);
+                self.types[id.0 as usize] = SchemaType::List(list);
             }
         }
     }
 
-    fn resource(&self, raw: RawResource) -> Result<Resource, SchemaError> {
+    fn resource(&self, raw: RawResource) -> Result<ApiResource, SchemaError> {
         let subresources = raw.subresources.into_iter().map(|s| self.subresource(s)).collect::<Result<_, _>>()?;
-        Ok(Resource {
+        Ok(ApiResource {
             singular: raw.kind.to_lowercase(),
             type_id: self.named(&format!("#{}", raw.r#type))?,
             group: raw.group,

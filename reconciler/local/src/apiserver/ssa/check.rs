@@ -1,16 +1,17 @@
-//! Whether an applied object fits its schema, in the words in which the real server refuses one.
+//! Whether an applied object fits its schema, with the messages of a real server.
+
+use serde_json::Value;
 
 use super::fieldset::PathElement;
 use super::typed::{item_element, items_of};
-use crate::apiserver::schema::{List, ListKind, Schema, Shape, TypeId};
-use serde_json::Value;
+use crate::apiserver::schema::{ApiSchema, ListKind, ListType, SchemaType, TypeId};
 
-/// Why an object does not fit its schema: the first field that is unknown, of the wrong type, or twice in its list.
-pub fn check(schema: &Schema, id: TypeId, value: &Value) -> Result<(), String> {
+/// Names the first field that is unknown, has a value of the wrong type, or is a duplicate item of its list.
+pub fn check(schema: &ApiSchema, id: TypeId, value: &Value) -> Result<(), String> {
     check_at(schema, id, value, &mut Vec::new())
 }
 
-fn check_at(schema: &Schema, id: TypeId, value: &Value, path: &mut Vec<PathElement>) -> Result<(), String> {
+fn check_at(schema: &ApiSchema, id: TypeId, value: &Value, path: &mut Vec<PathElement>) -> Result<(), String> {
     if let Some(expected) = mismatch(schema.get(id), value) {
         return fail(path, format!("expected {expected}, got {}", shown(expected, value)));
     }
@@ -23,12 +24,17 @@ fn check_at(schema: &Schema, id: TypeId, value: &Value, path: &mut Vec<PathEleme
         path.pop();
     }
     match schema.get(id) {
-        Shape::List(list) => check_items(schema, list, items_of(Some(value)), path),
+        SchemaType::List(list) => check_items(schema, list, items_of(Some(value)), path),
         _ => Ok(()),
     }
 }
 
-fn check_items(schema: &Schema, list: &List, items: &[Value], path: &mut Vec<PathElement>) -> Result<(), String> {
+fn check_items(
+    schema: &ApiSchema,
+    list: &ListType,
+    items: &[Value],
+    path: &mut Vec<PathElement>,
+) -> Result<(), String> {
     let mut seen = Vec::new();
     for (place, item) in items.iter().enumerate() {
         let element = match list.kind {
@@ -62,22 +68,26 @@ fn fail(path: &[PathElement], reason: String) -> Result<(), String> {
     Err(if place.is_empty() { reason } else { format!("{place}: {reason}") })
 }
 
-/// What was expected in place of a value that does not fit.
-fn mismatch(shape: &Shape, value: &Value) -> Option<&'static str> {
+/// What was expected, if a value does not fit its type.
+fn mismatch(schema_type: &SchemaType, value: &Value) -> Option<&'static str> {
     let scalar = value.is_string() || value.is_number() || value.is_boolean();
-    match shape {
+    match schema_type {
         _ if value.is_null() => None,
-        Shape::String | Shape::Bytes if !value.is_string() => Some("string"),
-        Shape::Int32 | Shape::Int64 | Shape::Number if !value.is_number() => Some("numeric (int or float)"),
-        Shape::Boolean if !value.is_boolean() => Some("boolean"),
-        Shape::IntOrString | Shape::Quantity | Shape::Time | Shape::MicroTime if !scalar => Some("any scalar"),
-        Shape::Struct(_) | Shape::Map { .. } if !value.is_object() => Some("map"),
-        Shape::List(_) if !value.is_array() => Some("list"),
+        SchemaType::String | SchemaType::Bytes if !value.is_string() => Some("string"),
+        SchemaType::Int32 | SchemaType::Int64 | SchemaType::Number if !value.is_number() => {
+            Some("numeric (int or float)")
+        }
+        SchemaType::Boolean if !value.is_boolean() => Some("boolean"),
+        SchemaType::IntOrString | SchemaType::Quantity | SchemaType::Time | SchemaType::MicroTime if !scalar => {
+            Some("any scalar")
+        }
+        SchemaType::Struct(_) | SchemaType::Map { .. } if !value.is_object() => Some("map"),
+        SchemaType::List(_) if !value.is_array() => Some("list"),
         _ => None,
     }
 }
 
-/// A value of the wrong type, as the real server shows it.
+/// A value of the wrong type, as a real server shows it.
 fn shown(expected: &str, value: &Value) -> String {
     match (expected, value) {
         ("string", _) => format!("&value.valueUnstructured{{Value:{value}}}"),
@@ -96,12 +106,13 @@ fn shown(expected: &str, value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
+    use super::*;
+
     #[test]
-    fn the_first_misfit_is_named_by_its_path() {
-        let schema = Schema::builtin();
+    fn the_first_field_that_does_not_fit_is_named_by_its_path() {
+        let schema = ApiSchema::builtin();
         let id = schema.type_of("apps", "v1", "Deployment").unwrap();
         let env = |env: Value| json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "env": env}]}}}});
         for (object, message) in [

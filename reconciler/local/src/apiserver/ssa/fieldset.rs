@@ -1,9 +1,12 @@
 //! Sets of fields as a trie of path elements, and their `FieldsV1` form.
 
-use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+
+use serde_json::Value;
+
+use crate::apiserver::object::JsonObject;
 
 /// One step from an object or list into it.
 #[derive(Clone, Debug)]
@@ -14,20 +17,20 @@ pub enum PathElement {
     Key(Vec<(String, Value)>),
     /// An item of a set by its value.
     Value(Value),
-    /// An item of a list by its place.
+    /// An item of a list by its index.
     Index(i64),
 }
 
-/// A way into an object; empty for the object itself.
+/// The path of a field; empty for the object itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Path(pub Vec<PathElement>);
+pub struct FieldPath(pub Vec<PathElement>);
 
-/// A set of fields. A field can be in it without the field around it, and the other way round.
+/// A set of fields. A field can be a member without the field that contains it, and the other way round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldSet(BTreeMap<PathElement, Node>);
+pub struct FieldSet(BTreeMap<PathElement, FieldSetNode>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Node {
+struct FieldSetNode {
     member: bool,
     children: FieldSet,
 }
@@ -61,7 +64,7 @@ impl PathElement {
         }
     }
 
-    /// Reads one key; none if it is of a kind that a later Kubernetes may know.
+    /// Reads one key; none if it is of a kind that only a later version of Kubernetes may know.
     fn decode(text: &str) -> Result<Option<Self>, FieldsError> {
         let error = || FieldsError(text.to_owned());
         let (kind, rest) = text.split_once(':').filter(|(kind, _)| kind.len() == 1).ok_or_else(error)?;
@@ -70,7 +73,7 @@ impl PathElement {
             "v" => Self::Value(serde_json::from_str(rest).map_err(|_| error())?),
             "i" => Self::Index(rest.parse().map_err(|_| error())?),
             "k" => {
-                let keys: Map<String, Value> = serde_json::from_str(rest).map_err(|_| error())?;
+                let keys: JsonObject = serde_json::from_str(rest).map_err(|_| error())?;
                 let mut keys: Vec<_> = keys.into_iter().collect();
                 keys.sort_by(|a, b| a.0.cmp(&b.0));
                 Self::Key(keys)
@@ -120,14 +123,14 @@ impl fmt::Display for PathElement {
     }
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|element| element.fmt(f))
     }
 }
 
 impl FieldSet {
-    /// A set of one-field-deep or deeper paths of field names, each written like `metadata.labels`.
+    /// A set of fields whose paths are written like `metadata.labels`.
     pub fn of_fields(paths: &[&str]) -> Self {
         let mut set = Self::default();
         for path in paths {
@@ -136,7 +139,7 @@ impl FieldSet {
         set
     }
 
-    /// Adds a field, and none of those around it. The whole object is never a member.
+    /// Adds a field without those that contain it. The whole object is never a member.
     pub fn insert(&mut self, path: &[PathElement]) {
         if let Some((first, rest)) = path.split_first() {
             let node = self.0.entry(first.clone()).or_default();
@@ -148,7 +151,7 @@ impl FieldSet {
         }
     }
 
-    /// Whether the field itself is a member.
+    /// Whether a field is a member.
     pub fn has(&self, path: &[PathElement]) -> bool {
         match path {
             [] => false,
@@ -157,7 +160,7 @@ impl FieldSet {
         }
     }
 
-    /// Whether a direct field is a member.
+    /// Whether a field at the top is a member.
     pub fn has_member(&self, element: &PathElement) -> bool {
         self.0.get(element).is_some_and(|node| node.member)
     }
@@ -167,12 +170,11 @@ impl FieldSet {
         self.0.get(element).map(|node| &node.children).filter(|set| !set.is_empty())
     }
 
-    /// Whether it has no member.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The fields of either.
+    /// The fields that are in either set.
     pub fn union(&self, other: &Self) -> Self {
         let mut out = self.clone();
         for (element, theirs) in &other.0 {
@@ -183,59 +185,61 @@ impl FieldSet {
         out
     }
 
-    /// The fields of both.
+    /// The fields that are in both sets.
     pub fn intersection(&self, other: &Self) -> Self {
-        self.combine(other, |ours, theirs| Node {
+        self.combine(other, |ours, theirs| FieldSetNode {
             member: ours.member && theirs.is_some_and(|t| t.member),
             children: theirs.map(|t| ours.children.intersection(&t.children)).unwrap_or_default(),
         })
     }
 
-    /// The fields of this that are not in the other. Fields below a field of the other stay.
+    /// The fields that are not in the other set. Fields within a field of the other set are kept.
     pub fn difference(&self, other: &Self) -> Self {
         self.combine(other, |ours, theirs| match theirs {
             None => ours.clone(),
-            Some(theirs) => {
-                Node { member: ours.member && !theirs.member, children: ours.children.difference(&theirs.children) }
-            }
+            Some(theirs) => FieldSetNode {
+                member: ours.member && !theirs.member,
+                children: ours.children.difference(&theirs.children),
+            },
         })
     }
 
-    /// The fields of this that are neither in the other nor below a field of the other.
+    /// The fields that are neither in the other set nor within a field of the other set.
     pub fn difference_with_below(&self, other: &Self) -> Self {
         self.combine(other, |ours, theirs| match theirs {
             None => ours.clone(),
-            Some(theirs) if theirs.member => Node::default(),
+            Some(theirs) if theirs.member => FieldSetNode::default(),
             Some(theirs) => {
-                Node { member: ours.member, children: ours.children.difference_with_below(&theirs.children) }
+                FieldSetNode { member: ours.member, children: ours.children.difference_with_below(&theirs.children) }
             }
         })
     }
 
-    fn combine(&self, other: &Self, with: impl Fn(&Node, Option<&Node>) -> Node) -> Self {
+    fn combine(&self, other: &Self, with: impl Fn(&FieldSetNode, Option<&FieldSetNode>) -> FieldSetNode) -> Self {
         let nodes = self.0.iter().map(|(element, ours)| (element.clone(), with(ours, other.0.get(element))));
         Self(nodes.filter(|(_, node)| node.member || !node.children.is_empty()).collect())
     }
 
-    /// Rebuilds the set: `visit` gets each element, whether it is a member, and what is below it, and answers the same.
+    /// Rebuilds the set. `visit` gets each element, whether it is a member, and the set below it; it returns whether the
+    /// element shall be a member, and what shall be below it.
     pub fn map(&self, visit: &impl Fn(&PathElement, bool, &Self) -> (bool, Self)) -> Self {
         let nodes = self.0.iter().map(|(element, node)| {
             let (member, children) = visit(element, node.member, &node.children);
-            (element.clone(), Node { member, children })
+            (element.clone(), FieldSetNode { member, children })
         });
         Self(nodes.filter(|(_, node)| node.member || !node.children.is_empty()).collect())
     }
 
-    /// All members, those around before those below, each level in order.
-    pub fn paths(&self) -> Vec<Path> {
+    /// The paths of all members, each before those of the fields within it.
+    pub fn paths(&self) -> Vec<FieldPath> {
         let mut out = Vec::new();
         self.collect(&mut Vec::new(), &mut out);
         out
     }
 
-    fn collect(&self, prefix: &mut Vec<PathElement>, out: &mut Vec<Path>) {
+    fn collect(&self, prefix: &mut Vec<PathElement>, out: &mut Vec<FieldPath>) {
         for (element, _) in self.0.iter().filter(|(_, node)| node.member) {
-            out.push(Path(prefix.iter().chain([element]).cloned().collect()));
+            out.push(FieldPath(prefix.iter().chain([element]).cloned().collect()));
         }
         for (element, node) in &self.0 {
             prefix.push(element.clone());
@@ -246,21 +250,21 @@ impl FieldSet {
 
     /// The `FieldsV1` form.
     pub fn encode(&self) -> Value {
-        Value::Object(self.encode_into(Map::new()))
+        Value::Object(self.encode_into(JsonObject::new()))
     }
 
-    fn encode_into(&self, mut out: Map<String, Value>) -> Map<String, Value> {
+    fn encode_into(&self, mut out: JsonObject) -> JsonObject {
         for (element, node) in &self.0 {
-            let mut inner = Map::new();
+            let mut inner = JsonObject::new();
             if node.member && !node.children.is_empty() {
-                inner.insert(".".to_owned(), Value::Object(Map::new()));
+                inner.insert(".".to_owned(), Value::Object(JsonObject::new()));
             }
             out.insert(element.encode(), Value::Object(node.children.encode_into(inner)));
         }
         out
     }
 
-    /// Reads the `FieldsV1` form. Keys of an unknown kind are dropped, as Kubernetes does.
+    /// Reads the `FieldsV1` form. Keys of unknown kinds are ignored, as in Kubernetes.
     pub fn decode(fields: &Value) -> Result<Self, FieldsError> {
         let mut set = Self::default();
         for (key, below) in fields.as_object().into_iter().flatten() {
@@ -270,7 +274,7 @@ impl FieldSet {
             let Some(element) = PathElement::decode(key)? else { continue };
             let children = Self::decode(below)?;
             let member = children.is_empty() || below.as_object().is_some_and(|o| o.contains_key("."));
-            set.0.insert(element, Node { member, children });
+            set.0.insert(element, FieldSetNode { member, children });
         }
         Ok(set)
     }
@@ -296,8 +300,8 @@ fn compare_keys<'a>(
     }
 }
 
-/// The order of JSON values in Kubernetes: numbers, strings, booleans, lists, objects, null. Equal numbers are equal
-/// however they are written, and the order of an object's keys does not matter.
+/// The order of JSON values in Kubernetes: numbers, strings, booleans, lists, objects, null. Numbers are compared by
+/// value (`1` equals `1.0`), and the order of an object's keys does not matter.
 pub fn compare_values(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => match (x.as_i64(), y.as_i64()) {
@@ -311,7 +315,7 @@ pub fn compare_values(a: &Value, b: &Value) -> Ordering {
             differing.unwrap_or_else(|| x.len().cmp(&y.len()))
         }
         (Value::Object(x), Value::Object(y)) => {
-            let sorted = |map: &Map<String, Value>| {
+            let sorted = |map: &JsonObject| {
                 let mut entries: Vec<_> = map.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
                 entries.sort_by(|a, b| a.0.cmp(&b.0));
                 entries
@@ -335,12 +339,13 @@ fn value_rank(value: &Value) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::*;
+
     #[test]
-    fn fields_are_read_and_written_as_kubernetes_does() {
+    fn fields_are_read_and_written_as_in_kubernetes() {
         let fields = json!({
             "f:metadata": {"f:labels": {".": {}, "f:app": {}}},
             "f:spec": {
@@ -366,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_keeps_what_is_below_and_a_deep_one_does_not() {
+    fn only_a_difference_with_below_removes_the_fields_within() {
         let set = FieldSet::of_fields(&["a", "a.b", "a.b.c"]);
         let parent = FieldSet::of_fields(&["a.b"]);
         assert_eq!(set.difference(&parent), FieldSet::of_fields(&["a", "a.b.c"]));
@@ -393,12 +398,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_set_survives_its_encoding(a in sets()) {
+        fn a_set_that_is_encoded_and_decoded_is_the_same(a in sets()) {
             prop_assert_eq!(FieldSet::decode(&a.encode()).unwrap(), a);
         }
 
         #[test]
-        fn the_laws_of_sets_hold(a in sets(), b in sets(), c in sets()) {
+        fn union_intersection_and_difference_obey_the_laws_of_sets(a in sets(), b in sets(), c in sets()) {
             prop_assert_eq!(a.union(&b), b.union(&a));
             prop_assert_eq!(a.intersection(&b), b.intersection(&a));
             prop_assert_eq!(a.union(&b).union(&c), a.union(&b.union(&c)));

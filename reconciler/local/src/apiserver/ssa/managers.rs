@@ -1,43 +1,43 @@
-//! The owners of an object's fields, as `metadata.managedFields` lists them.
+//! The managers of an object's fields, as `metadata.managedFields` lists them.
 
-use super::fieldset::{FieldSet, Path};
-use super::typed::Comparison;
-use jiff::Timestamp;
-use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// More updaters than this are folded into one.
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::fieldset::{FieldPath, FieldSet};
+use super::typed::Comparison;
+use crate::apiserver::object::JsonObject;
+
+/// An object has at most this many updaters; the oldest are merged into one.
 const MAX_UPDATERS: usize = 10;
 const ANCIENT: &str = "ancient-changes";
 
-/// How a manager came to own fields.
+/// How a manager writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OperationKind {
+pub enum ManagerOperation {
     /// By server-side apply.
     Apply,
-    /// By any other write.
+    /// By all other writes.
     Update,
 }
 
-/// What tells two managers apart.
+/// What identifies a manager.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Manager {
-    /// The name it gave itself.
+pub struct FieldManager {
     pub name: String,
-    /// How it writes.
-    pub operation: OperationKind,
-    /// The version it wrote; empty for an applier, which is one manager over all versions.
+    pub operation: ManagerOperation,
+    /// Empty for an applier, which is the same manager in all versions.
     pub api_version: String,
-    /// The subresource it wrote; empty for the object itself.
+    /// Empty for the object itself.
     pub subresource: String,
 }
 
-/// What a manager owns.
+/// The fields of a manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owned {
-    /// The version in which the fields are named.
+pub struct OwnedFields {
+    /// The version of the kind that has these fields.
     pub api_version: String,
-    /// The fields.
     pub fields: FieldSet,
     /// When the manager last changed the object, as RFC 3339 in whole seconds.
     pub time: Option<String>,
@@ -45,33 +45,31 @@ pub struct Owned {
 
 /// All managers of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Managers(BTreeMap<Manager, Owned>);
+pub struct FieldManagers(BTreeMap<FieldManager, OwnedFields>);
 
 /// A field that another manager owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conflict {
-    /// Its owner.
-    pub manager: Manager,
-    /// The field.
-    pub path: Path,
+pub struct FieldConflict {
+    pub manager: FieldManager,
+    pub path: FieldPath,
 }
 
-impl Manager {
-    /// In the words of a conflict.
+impl FieldManager {
+    /// What the message of a conflict calls it.
     pub fn describe(&self) -> String {
         let mut text = format!("{:?}", self.name);
         if !self.subresource.is_empty() {
             text = format!("{text} with subresource {:?}", self.subresource);
         }
-        if self.operation == OperationKind::Update {
+        if self.operation == ManagerOperation::Update {
             text = format!("{text} using {}", self.api_version);
         }
         text
     }
 }
 
-impl Managers {
-    /// Reads `metadata.managedFields`; none if an entry is unreadable.
+impl FieldManagers {
+    /// Reads `metadata.managedFields`; none if an entry cannot be read.
     pub fn decode(entries: &Value) -> Option<Self> {
         let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
         entries.iter().map(decode_entry).collect::<Option<_>>().map(Self)
@@ -86,18 +84,16 @@ impl Managers {
         entries.into_iter().map(|(manager, owned)| encode_entry(manager, owned)).collect()
     }
 
-    /// Whether nobody owns anything.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What one owns.
-    pub fn get(&self, manager: &Manager) -> Option<&Owned> {
+    pub fn get(&self, manager: &FieldManager) -> Option<&OwnedFields> {
         self.0.get(manager)
     }
 
-    /// Makes one own exactly these fields.
-    pub fn set(&mut self, manager: Manager, owned: Owned) {
+    /// Makes a manager own exactly these fields.
+    pub fn set(&mut self, manager: FieldManager, owned: OwnedFields) {
         if owned.fields.is_empty() {
             self.0.remove(&manager);
         } else {
@@ -105,24 +101,24 @@ impl Managers {
         }
     }
 
-    /// Every field that somebody owns.
+    /// The fields of all managers.
     pub fn all_fields(&self) -> FieldSet {
         self.0.values().fold(FieldSet::default(), |all, owned| all.union(&owned.fields))
     }
 
-    /// What others than one manager own of the fields that came or changed.
-    pub fn conflicts(&self, with: &Manager, change: &Comparison) -> Vec<Conflict> {
+    /// The added and modified fields that other managers own.
+    pub fn conflicts(&self, with: &FieldManager, change: &Comparison) -> Vec<FieldConflict> {
         let touched = change.modified.union(&change.added);
         let others = self.0.iter().filter(|(manager, _)| *manager != with);
         let conflicts = others.flat_map(|(manager, owned)| {
             let paths = owned.fields.intersection(&touched).paths();
-            paths.into_iter().map(|path| Conflict { manager: manager.clone(), path })
+            paths.into_iter().map(|path| FieldConflict { manager: manager.clone(), path })
         });
         conflicts.collect()
     }
 
-    /// Takes from all, or from all but one, what came, changed or went. Who owns nothing any more is gone.
-    pub fn give_up(&mut self, but: Option<&Manager>, change: &Comparison) {
+    /// Makes all managers, or all but one, no longer own the fields that were added, modified or removed.
+    pub fn release(&mut self, but: Option<&FieldManager>, change: &Comparison) {
         let touched = change.modified.union(&change.added).union(&change.removed);
         for (_, owned) in self.0.iter_mut().filter(|(manager, _)| Some(*manager) != but) {
             owned.fields = owned.fields.difference(&touched);
@@ -130,23 +126,23 @@ impl Managers {
         self.0.retain(|_, owned| !owned.fields.is_empty());
     }
 
-    /// Makes an updater own these fields too, as of now.
-    pub fn add(&mut self, manager: Manager, api_version: &str, fields: &FieldSet, now: Timestamp) {
+    /// Makes an updater own these fields in addition to its own, as of now.
+    pub fn add(&mut self, manager: FieldManager, api_version: &str, fields: &FieldSet, now: Timestamp) {
         if fields.is_empty() {
             return;
         }
         let previous = self.0.get(&manager).map(|owned| owned.fields.clone()).unwrap_or_default();
         let fields = previous.union(fields);
-        self.0.insert(manager, Owned { api_version: api_version.to_owned(), fields, time: Some(seconds(now)) });
+        self.0.insert(manager, OwnedFields { api_version: api_version.to_owned(), fields, time: Some(seconds(now)) });
     }
 
-    /// Folds the oldest updaters into one, version by version, until there are no more than ten.
+    /// Merges the oldest updaters of each version into one, until there are no more than [`MAX_UPDATERS`].
     pub fn cap(&mut self) {
-        let mut updaters: Vec<Manager> =
-            self.0.keys().filter(|m| m.operation == OperationKind::Update).cloned().collect();
+        let mut updaters: Vec<FieldManager> =
+            self.0.keys().filter(|m| m.operation == ManagerOperation::Update).cloned().collect();
         updaters.sort_by_key(|manager| (self.0[manager].time.clone(), manager.clone()));
         let mut excess = updaters.len().saturating_sub(MAX_UPDATERS);
-        let mut first_of: BTreeMap<String, Manager> = BTreeMap::new();
+        let mut first_of: BTreeMap<String, FieldManager> = BTreeMap::new();
         for manager in updaters {
             if excess == 0 {
                 break;
@@ -156,9 +152,9 @@ impl Managers {
                 first_of.insert(version, manager);
                 continue;
             };
-            let bucket = Manager {
+            let bucket = FieldManager {
                 name: ANCIENT.to_owned(),
-                operation: OperationKind::Update,
+                operation: ManagerOperation::Update,
                 api_version: version,
                 subresource: String::new(),
             };
@@ -172,39 +168,39 @@ impl Managers {
     }
 }
 
-/// A time as `managedFields` has it.
+/// A time in the form of `managedFields`.
 pub fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn decode_entry(entry: &Value) -> Option<(Manager, Owned)> {
+fn decode_entry(entry: &Value) -> Option<(FieldManager, OwnedFields)> {
     let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let api_version = text("apiVersion");
     let operation = match text("operation").as_str() {
-        "Apply" => OperationKind::Apply,
-        "Update" => OperationKind::Update,
+        "Apply" => ManagerOperation::Apply,
+        "Update" => ManagerOperation::Update,
         _ => return None,
     };
     if api_version.is_empty() || text("fieldsType") != "FieldsV1" {
         return None;
     }
-    let manager = Manager {
+    let manager = FieldManager {
         name: text("manager"),
         operation,
-        api_version: if operation == OperationKind::Update { api_version.clone() } else { String::new() },
+        api_version: if operation == ManagerOperation::Update { api_version.clone() } else { String::new() },
         subresource: text("subresource"),
     };
     let fields = FieldSet::decode(entry.get("fieldsV1").unwrap_or(&Value::Null)).ok()?;
     let time = entry.get("time").and_then(Value::as_str).map(str::to_owned);
-    Some((manager, Owned { api_version, fields, time }))
+    Some((manager, OwnedFields { api_version, fields, time }))
 }
 
-fn encode_entry(manager: &Manager, owned: &Owned) -> Value {
+fn encode_entry(manager: &FieldManager, owned: &OwnedFields) -> Value {
     let operation = match manager.operation {
-        OperationKind::Apply => "Apply",
-        OperationKind::Update => "Update",
+        ManagerOperation::Apply => "Apply",
+        ManagerOperation::Update => "Update",
     };
-    let mut entry = Map::new();
+    let mut entry = JsonObject::new();
     entry.insert("manager".to_owned(), json!(manager.name));
     entry.insert("operation".to_owned(), json!(operation));
     entry.insert("apiVersion".to_owned(), json!(owned.api_version));
@@ -224,12 +220,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_ten_updaters_are_folded_into_one() {
-        let mut managers = Managers::default();
+    fn the_oldest_of_more_than_ten_updaters_are_merged_into_one() {
+        let mut managers = FieldManagers::default();
         for n in 0..12u32 {
-            let manager = Manager {
+            let manager = FieldManager {
                 name: format!("m{n:02}"),
-                operation: OperationKind::Update,
+                operation: ManagerOperation::Update,
                 api_version: "v1".to_owned(),
                 subresource: String::new(),
             };
@@ -241,6 +237,6 @@ mod tests {
         assert_eq!(names.len(), 10);
         assert_eq!(names[0], ANCIENT);
         assert_eq!(managers.all_fields().paths().len(), 12);
-        assert_eq!(Managers::decode(&managers.encode()).unwrap(), managers);
+        assert_eq!(FieldManagers::decode(&managers.encode()).unwrap(), managers);
     }
 }

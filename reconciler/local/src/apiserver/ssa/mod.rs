@@ -1,84 +1,74 @@
 //! Server-side apply: who owns which field, and what an apply does to an object.
 //!
-//! An object's fields form a set; each manager owns a subset, and two may share a field. An apply lays the applied
-//! fields over the object, takes away what the manager applied before and now leaves out unless another owns it, and
-//! fails if it would change what another owns. Any other write makes its writer the owner of what it changed.
+//! The fields of an object form a set. Each manager owns a subset, and managers may share fields. An apply merges the
+//! applied fields into the object and removes those that the manager applied before and now leaves out, unless another
+//! manager owns them. It fails if it would change a field of another manager. Any other write makes its writer the owner
+//! of the fields that it changes.
 
 mod check;
 pub mod fieldset;
 pub mod managers;
 pub mod typed;
 
-use super::canonical::canonicalize;
-use super::schema::{Resource, Schema, TypeId};
-use fieldset::{FieldSet, compare_values};
-use jiff::Timestamp;
-use managers::{Conflict, Manager, Managers, OperationKind, Owned};
-use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::canonical::canonicalize;
+use super::object;
+use super::schema::{ApiResource, ApiSchema, TypeId};
+use super::status::StatusCause;
+
+use fieldset::{FieldSet, compare_values};
+use managers::{FieldConflict, FieldManager, FieldManagers, ManagerOperation, OwnedFields};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// One write by one manager.
 #[derive(Clone, Debug)]
-pub struct Write<'a> {
-    /// The kinds.
-    pub schema: &'a Schema,
-    /// The shape of the object.
+pub struct ManagedWrite<'a> {
+    pub schema: &'a ApiSchema,
+    /// The type of the object.
     pub type_id: TypeId,
-    /// The version the object is written in, such as `apps/v1`.
+    /// Such as `apps/v1`.
     pub api_version: &'a str,
-    /// The kind of the object.
     pub kind: &'a str,
-    /// The writer's name.
+    /// The name of the field manager.
     pub manager: &'a str,
-    /// The subresource written to; empty for the object itself.
+    /// The subresource that is written; empty for the object itself.
     pub subresource: &'a str,
-    /// The fields this write cannot change, nor own: see [`reset_fields`].
+    /// The fields that this write can neither change nor own: see [`reset_fields`].
     pub reset: &'a [&'a str],
-    /// The time of the write.
     pub now: Timestamp,
 }
 
 /// Why an apply is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// Others own what it would change (409 Conflict).
+    /// It would change fields of other managers (409 Conflict).
     #[error("{}", conflict_message(.0))]
-    Conflict(Vec<Conflict>),
+    Conflict(Vec<FieldConflict>),
     /// The applied object does not fit the schema (500 in Kubernetes; 400 says it better).
     #[error("failed to create typed patch object ({object}; {api_version}, Kind={kind}): {reason}")]
     Type {
         /// The object, as `namespace/name`.
         object: String,
-        /// Its version.
         api_version: String,
-        /// Its kind.
         kind: String,
         /// What does not fit.
         reason: String,
     },
-    /// The applied object brings its own owners (400 Bad Request).
+    /// The applied object has `managedFields` of its own (400 Bad Request).
     #[error("metadata.managedFields must be nil")]
     ManagedFields,
 }
 
-/// One line of `status.details.causes`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// Always `FieldManagerConflict`.
-    pub reason: &'static str,
-    /// Who owns the field.
-    pub message: String,
-    /// The field, such as `.spec.replicas`.
-    pub field: String,
-}
-
 impl ApplyError {
     /// The causes of a conflict.
-    pub fn causes(&self) -> Vec<Cause> {
+    pub fn causes(&self) -> Vec<StatusCause> {
         let Self::Conflict(conflicts) = self else { return Vec::new() };
-        let cause = |conflict: &Conflict| Cause {
+        let cause = |conflict: &FieldConflict| StatusCause {
             reason: "FieldManagerConflict",
             message: format!("conflict with {}", conflict.manager.describe()),
             field: conflict.path.to_string(),
@@ -87,7 +77,7 @@ impl ApplyError {
     }
 }
 
-fn conflict_message(conflicts: &[Conflict]) -> String {
+fn conflict_message(conflicts: &[FieldConflict]) -> String {
     if let [conflict] = conflicts {
         return format!(
             "Apply failed with 1 conflict: conflict with {}: {}",
@@ -107,8 +97,8 @@ fn conflict_message(conflicts: &[Conflict]) -> String {
     format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
 }
 
-/// The fields that a write to an object, or to one of its subresources, leaves as they are.
-pub fn reset_fields(resource: &Resource, subresource: &str) -> &'static [&'static str] {
+/// The fields that a write to an object or to one of its subresources does not change.
+pub fn reset_fields(resource: &ApiResource, subresource: &str) -> &'static [&'static str] {
     let has_status = resource.subresources.iter().any(|s| s.name == "status");
     match (subresource, resource.plural.as_str()) {
         ("", _) if has_status => &["status"],
@@ -119,8 +109,8 @@ pub fn reset_fields(resource: &Resource, subresource: &str) -> &'static [&'stati
     }
 }
 
-/// The older object if the newer differs from it in nothing but the times of its managers: then nothing was written.
-pub fn settle(before: &Value, after: Value) -> Value {
+/// The object after a write, but as it was before if nothing differs except the times of its managers.
+pub fn ignore_times(before: &Value, after: Value) -> Value {
     let timeless = |object: &Value| {
         let mut object = object.clone();
         let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
@@ -136,16 +126,16 @@ fn same(a: &Value, b: &Value) -> bool {
     compare_values(a, b) == Ordering::Equal
 }
 
-impl Write<'_> {
-    /// Applies a configuration to an object, or makes one of it. The result is in canonical form, without the defaults
-    /// that depend on other fields.
+impl ManagedWrite<'_> {
+    /// Applies a configuration to an object, or to none, which makes a new one. The result is in canonical form, without
+    /// the defaults that depend on other fields.
     pub fn apply(&self, live: Option<&Value>, applied: &Value, force: bool) -> Result<Value, ApplyError> {
         if applied.pointer("/metadata/managedFields").is_some_and(|fields| !fields.is_null()) {
             return Err(ApplyError::ManagedFields);
         }
         check::check(self.schema, self.type_id, applied).map_err(|reason| self.type_error(applied, reason))?;
         let (live, entries) = take_managers(live.cloned().unwrap_or_else(|| self.empty()));
-        let mut managers = Managers::decode(&entries).unwrap_or_default();
+        let mut managers = FieldManagers::decode(&entries).unwrap_or_default();
         if managers.is_empty() {
             let change = self.compare(&self.empty(), &live);
             let owned = change.modified.union(&change.added).difference(&never_owned());
@@ -163,16 +153,16 @@ impl Write<'_> {
         Ok(put_managers(object, &managers))
     }
 
-    /// Says who owns what after any other write. `after` is the object about to be stored, in canonical form and with
-    /// its defaults; its own `managedFields` count, unless it comes through a subresource.
+    /// Records who owns what after any other write. `after` is the object as it will be stored, in canonical form and
+    /// with its defaults. Its own `managedFields` count, unless the write is to a subresource.
     pub fn track(&self, before: Option<&Value>, after: Value) -> Value {
         let (after, sent) = take_managers(after);
         let (old, stored) = take_managers(before.cloned().unwrap_or_else(|| self.empty()));
-        let stored = Managers::decode(&stored).unwrap_or_default();
+        let stored = FieldManagers::decode(&stored).unwrap_or_default();
         let reset = sent.as_array().is_some_and(|e| e.is_empty() || (e.len() == 1 && e[0] == json!({})));
-        let mut managers = match Managers::decode(&sent).filter(|managers| !managers.is_empty()) {
+        let mut managers = match FieldManagers::decode(&sent).filter(|managers| !managers.is_empty()) {
             _ if !self.subresource.is_empty() => stored,
-            _ if reset => Managers::default(),
+            _ if reset => FieldManagers::default(),
             Some(managers) => managers,
             None => stored,
         };
@@ -180,24 +170,24 @@ impl Write<'_> {
             return after;
         }
         let change = self.compare(&old, &after);
-        managers.give_up(None, &change);
+        managers.release(None, &change);
         let taken = change.modified.union(&change.added).difference(&never_owned());
         managers.add(self.updater(self.manager), self.api_version, &taken, self.now);
         managers.cap();
         put_managers(after, &managers)
     }
 
-    /// What an object of this kind is before anything is written to it.
+    /// An object of this kind to which nothing has been written yet.
     fn empty(&self) -> Value {
         let mut object = json!({"apiVersion": self.api_version, "kind": self.kind});
         canonicalize(self.schema, self.type_id, &mut object);
         object
     }
 
-    fn updater(&self, name: &str) -> Manager {
-        Manager {
+    fn updater(&self, name: &str) -> FieldManager {
+        FieldManager {
             name: if name.is_empty() { "unknown".to_owned() } else { name.to_owned() },
-            operation: OperationKind::Update,
+            operation: ManagerOperation::Update,
             api_version: self.api_version.to_owned(),
             subresource: self.subresource.to_owned(),
         }
@@ -207,19 +197,23 @@ impl Write<'_> {
         typed::compare(self.schema, self.type_id, old, new).without(&FieldSet::of_fields(self.reset))
     }
 
-    /// Merges, prunes, and settles who owns what. Conflicts over fields in `allowed` do not count; without it, none do.
+    /// Merges, prunes and records who owns what. Conflicts over fields in `allowed` are ignored; if it is none, all are.
     fn apply_to(
         &self,
         live: &Value,
         applied: &Value,
-        mut managers: Managers,
+        mut managers: FieldManagers,
         allowed: Option<&FieldSet>,
-    ) -> Result<(Value, Managers), ApplyError> {
-        let me = Manager { operation: OperationKind::Apply, api_version: String::new(), ..self.updater(self.manager) };
+    ) -> Result<(Value, FieldManagers), ApplyError> {
+        let me = FieldManager {
+            operation: ManagerOperation::Apply,
+            api_version: String::new(),
+            ..self.updater(self.manager)
+        };
         let before = managers.get(&me).cloned();
         let applied_set = typed::field_set(self.schema, self.type_id, applied);
         let fields = applied_set.difference_with_below(&FieldSet::of_fields(self.reset));
-        let mut owned = Owned {
+        let mut owned = OwnedFields {
             api_version: self.api_version.to_owned(),
             fields,
             time: before.as_ref().and_then(|b| b.time.clone()),
@@ -237,7 +231,7 @@ impl Write<'_> {
                 return Err(ApplyError::Conflict(conflicts));
             }
         }
-        managers.give_up(Some(&me), &change);
+        managers.release(Some(&me), &change);
         if !same(live, &object) {
             owned.time = Some(managers::seconds(self.now));
         }
@@ -246,21 +240,21 @@ impl Write<'_> {
         Ok((object, managers))
     }
 
-    /// Takes away what was applied before and nobody, the applier included, owns now.
+    /// Removes the fields that were applied before and that no manager, the applier included, owns any more.
     fn prune(&self, merged: &Value, before: &FieldSet, managed: &FieldSet) -> Value {
         let named = |set: &FieldSet| typed::with_named_fields(self.schema, self.type_id, set);
         let fields_of = |object: &Value| named(&typed::field_set(self.schema, self.type_id, object));
         let without = |gone: &FieldSet| typed::remove(self.schema, self.type_id, merged, gone);
         let (all, before) = (fields_of(merged), named(before));
-        // An item that was applied goes with all in it, so put back what others own,
+        // This removes items that were applied with all that is in them, so put back what others own,
         let pruned = without(&before);
         let pruned = without(&all.difference(&fields_of(&pruned).union(&named(managed))));
-        // and what nobody owned.
+        // and what nobody owned before.
         without(&all.difference(&fields_of(&pruned)).intersection(&before))
     }
 
-    /// The fields that `kubectl apply` on the client's side set and that still are as it set them: `kubectl` may take
-    /// them over.
+    /// The fields that a client-side `kubectl apply` set and that have not changed since. `kubectl` may take these over
+    /// without a conflict.
     fn last_applied(&self, live: &Value) -> Option<FieldSet> {
         let text = last_applied_text(live).filter(|_| self.manager == "kubectl")?;
         let last: Value = serde_json::from_str(text).ok()?;
@@ -286,7 +280,7 @@ impl Write<'_> {
     }
 }
 
-/// What the server itself sets, or what names the object.
+/// The fields that the server sets, and those that name the object.
 fn never_owned() -> FieldSet {
     FieldSet::of_fields(&[
         "apiVersion",
@@ -322,12 +316,9 @@ fn take_managers(mut object: Value) -> (Value, Value) {
     (object, entries)
 }
 
-fn put_managers(mut object: Value, managers: &Managers) -> Value {
-    if let Some(object) = object.as_object_mut().filter(|_| !managers.is_empty()) {
-        let metadata = object.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
-        if let Some(metadata) = metadata.as_object_mut() {
-            metadata.insert("managedFields".to_owned(), managers.encode());
-        }
+fn put_managers(mut object: Value, managers: &FieldManagers) -> Value {
+    if !managers.is_empty() {
+        object::set_metadata(&mut object, "managedFields", managers.encode());
     }
     object
 }

@@ -1,13 +1,14 @@
-//! Server-side apply against the rules it is defined by.
+//! Server-side apply against the rules that define it.
 
-use super::*;
 use proptest::prelude::*;
 
-fn write<'a>(kind: (&'a str, &'a str), manager: &'a str, second: i64) -> Write<'a> {
-    let schema = Schema::builtin();
+use super::*;
+
+fn write<'a>(kind: (&'a str, &'a str), manager: &'a str, second: i64) -> ManagedWrite<'a> {
+    let schema = ApiSchema::builtin();
     let (group, version) = kind.0.rsplit_once('/').unwrap_or(("", kind.0));
     let resource = schema.resource_of_kind(group, version, kind.1).unwrap();
-    Write {
+    ManagedWrite {
         schema,
         type_id: resource.type_id,
         api_version: kind.0,
@@ -41,7 +42,7 @@ fn owned(object: &Value, manager: &str) -> Value {
 }
 
 #[test]
-fn an_applier_owns_what_it_applies_and_nothing_that_names_the_object() {
+fn an_applier_owns_what_it_applies_but_not_the_name_of_the_object() {
     let object = apply("one", None, &json!({"a": "1"})).unwrap();
     assert_eq!(object["data"], json!({"a": "1"}));
     assert_eq!(
@@ -52,7 +53,7 @@ fn an_applier_owns_what_it_applies_and_nothing_that_names_the_object() {
 }
 
 #[test]
-fn a_change_of_anothers_field_is_a_conflict_in_kubernetes_words() {
+fn a_change_of_another_managers_field_is_a_conflict_with_the_message_of_kubernetes() {
     let before = write(DEPLOYMENT, "kubectl-edit", 1).track(None, deployment(&json!({"replicas": 1})));
     let error =
         write(DEPLOYMENT, "two", 2).apply(Some(&before), &deployment(&json!({"replicas": 2})), false).unwrap_err();
@@ -60,7 +61,7 @@ fn a_change_of_anothers_field_is_a_conflict_in_kubernetes_words() {
         error.to_string(),
         "Apply failed with 1 conflict: conflict with \"kubectl-edit\" using apps/v1: .spec.replicas"
     );
-    let cause = Cause {
+    let cause = StatusCause {
         reason: "FieldManagerConflict",
         message: "conflict with \"kubectl-edit\" using apps/v1".to_owned(),
         field: ".spec.replicas".to_owned(),
@@ -75,7 +76,7 @@ fn a_change_of_anothers_field_is_a_conflict_in_kubernetes_words() {
 }
 
 #[test]
-fn equal_values_are_owned_together_and_go_with_the_last_owner() {
+fn managers_that_apply_equal_values_share_a_field_until_the_last_leaves_it_out() {
     let one = apply("one", None, &json!({"a": "1", "b": "1"})).unwrap();
     let both = apply("two", Some(&one), &json!({"a": "1"})).unwrap();
     assert_eq!(owned(&both, "two"), json!({"f:data": {"f:a": {}}}));
@@ -96,7 +97,7 @@ fn force_takes_a_field_from_its_owner() {
 }
 
 #[test]
-fn the_same_apply_again_changes_nothing_not_even_a_time() {
+fn repeating_an_apply_changes_nothing_not_even_a_time() {
     let one = apply("one", None, &json!({"a": "1"})).unwrap();
     let again = write(CONFIG_MAP, "one", 9).apply(Some(&one), &config_map(&json!({"a": "1"})), false).unwrap();
     assert_eq!(again, one);
@@ -128,8 +129,8 @@ fn an_updater_owns_what_it_creates_and_then_what_it_changes() {
     );
     let mut scaled = created.clone();
     scaled["spec"]["replicas"] = json!(3);
-    let scaled =
-        Write { subresource: "scale", reset: &[], ..write(DEPLOYMENT, "kubectl", 2) }.track(Some(&created), scaled);
+    let scaled = ManagedWrite { subresource: "scale", reset: &[], ..write(DEPLOYMENT, "kubectl", 2) }
+        .track(Some(&created), scaled);
     assert_eq!(owned(&scaled, "kubectl"), json!({"f:spec": {"f:replicas": {}}}));
     assert!(owned(&scaled, "tool")["f:spec"].get("f:replicas").is_none());
     assert_eq!(scaled["metadata"]["managedFields"][1]["subresource"], "scale");
@@ -144,7 +145,7 @@ fn a_write_to_the_object_never_owns_its_status() {
 }
 
 #[test]
-fn what_was_there_before_the_first_apply_is_owned_by_nobody_in_particular() {
+fn fields_from_before_the_first_apply_belong_to_before_first_apply() {
     let live = config_map(&json!({"a": "1"}));
     let error = apply("one", Some(&live), &json!({"a": "2"})).unwrap_err();
     assert_eq!(
@@ -155,7 +156,7 @@ fn what_was_there_before_the_first_apply_is_owned_by_nobody_in_particular() {
 }
 
 #[test]
-fn kubectl_takes_over_what_it_applied_from_the_client() {
+fn kubectl_takes_over_what_it_applied_on_the_client_side() {
     let last = config_map(&json!({"a": "1"})).to_string();
     let mut object = config_map(&json!({"a": "1"}));
     object["metadata"]["annotations"] = json!({ LAST_APPLIED: last });
@@ -180,9 +181,9 @@ fn an_object_that_differs_in_times_only_is_not_written() {
     let one = apply("one", None, &json!({"a": "1"})).unwrap();
     let mut later = one.clone();
     later["metadata"]["managedFields"][0]["time"] = json!("1970-01-01T00:00:09Z");
-    assert_eq!(settle(&one, later), one);
+    assert_eq!(ignore_times(&one, later), one);
     let other = apply("one", Some(&one), &json!({"a": "2"})).unwrap();
-    assert_eq!(settle(&one, other.clone()), other);
+    assert_eq!(ignore_times(&one, other.clone()), other);
 }
 
 /// A deployment of one to three containers, each with environment and arguments.
@@ -215,7 +216,7 @@ fn force(manager: &str, live: Option<&Value>, spec: &Value) -> Value {
     write(DEPLOYMENT, manager, 1).apply(live, &deployment(spec), true).unwrap()
 }
 
-/// The object without its owners' times, in the order of names.
+/// The object without its managed fields.
 fn bare(object: &Value) -> Value {
     take_managers(object.clone()).0
 }
@@ -231,35 +232,35 @@ proptest! {
     }
 
     #[test]
-    fn what_an_applier_leaves_out_goes_unless_another_owns_it(base in spec(), more in spec()) {
+    fn what_an_applier_leaves_out_is_removed_unless_another_owns_it(base in spec(), more in spec()) {
         let live = force("other", None, &base);
         let Ok(both) = write(DEPLOYMENT, "one", 1).apply(Some(&live), &deployment(&more), false) else { return Ok(()) };
         let gone = force("one", Some(&both), &json!({}));
-        prop_assert_eq!(typed::field_set(Schema::builtin(), write(DEPLOYMENT, "", 1).type_id, &bare(&gone)),
-            typed::field_set(Schema::builtin(), write(DEPLOYMENT, "", 1).type_id, &bare(&live)));
+        prop_assert_eq!(typed::field_set(ApiSchema::builtin(), write(DEPLOYMENT, "", 1).type_id, &bare(&gone)),
+            typed::field_set(ApiSchema::builtin(), write(DEPLOYMENT, "", 1).type_id, &bare(&live)));
         prop_assert_eq!(owned(&gone, "other"), owned(&live, "other"));
     }
 
     #[test]
-    fn a_forced_apply_shows_in_the_object_and_the_owners(base in spec(), more in spec()) {
+    fn a_forced_apply_takes_effect_on_the_object_and_on_its_managers(base in spec(), more in spec()) {
         let live = force("other", None, &base);
         let forced = force("one", Some(&live), &more);
         let id = write(DEPLOYMENT, "", 1).type_id;
-        let change = typed::compare(Schema::builtin(), id, &deployment(&more), &bare(&forced));
+        let change = typed::compare(ApiSchema::builtin(), id, &deployment(&more), &bare(&forced));
         prop_assert!(change.modified.is_empty(), "{:?}", change.modified.paths());
         let again = write(DEPLOYMENT, "one", 1).apply(Some(&forced), &deployment(&more), false);
         prop_assert_eq!(again.unwrap(), forced);
     }
 
     #[test]
-    fn two_appliers_that_do_not_conflict_may_come_in_any_order(a in spec(), b in spec()) {
+    fn applies_that_do_not_conflict_give_the_same_in_any_order(a in spec(), b in spec()) {
         let apply = |manager: &str, live: &Value, spec: &Value| {
             write(DEPLOYMENT, manager, 1).apply(Some(live), &deployment(spec), false)
         };
         let (first, second) = (force("a", None, &a), force("b", None, &b));
         if let (Ok(ab), Ok(ba)) = (apply("b", &first, &b), apply("a", &second, &a)) {
             let id = write(DEPLOYMENT, "", 1).type_id;
-            let change = typed::compare(Schema::builtin(), id, &bare(&ab), &bare(&ba));
+            let change = typed::compare(ApiSchema::builtin(), id, &bare(&ab), &bare(&ba));
             prop_assert_eq!(change, typed::Comparison::default());
             prop_assert_eq!((owned(&ab, "a"), owned(&ab, "b")), (owned(&ba, "a"), owned(&ba, "b")));
         }

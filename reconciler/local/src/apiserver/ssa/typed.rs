@@ -1,24 +1,27 @@
-//! Walks over objects by their schema: what fields there are, what differs, how to merge, how to take away.
+//! Objects by their schema: which fields they have, how two of them differ, how to merge them, how to remove fields.
 
-use super::fieldset::{FieldSet, PathElement, compare_values};
-use crate::apiserver::schema::{List, ListKind, Schema, Shape, TypeId};
-use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// What differs between an older and a newer object.
+use serde_json::{Map, Value};
+
+use super::fieldset::{FieldSet, PathElement, compare_values};
+use crate::apiserver::object::JsonObject;
+use crate::apiserver::schema::{ApiSchema, ListKind, ListType, SchemaType, TypeId};
+
+/// How an older and a newer object differ.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Comparison {
     /// Fields that only the older has.
     pub removed: FieldSet,
-    /// Fields that both have, with other values.
+    /// Fields that both have, with different values.
     pub modified: FieldSet,
     /// Fields that only the newer has.
     pub added: FieldSet,
 }
 
 impl Comparison {
-    /// The comparison without some fields and all below them.
+    /// The comparison without some fields and those within them.
     pub fn without(&self, ignored: &FieldSet) -> Self {
         Self {
             removed: self.removed.difference_with_below(ignored),
@@ -28,26 +31,23 @@ impl Comparison {
     }
 }
 
-/// How a value is owned.
-enum View<'a> {
-    /// As a whole.
-    Leaf,
-    /// Field by field.
-    Fields,
-    /// Item by item.
-    Items(&'a List),
+/// In which parts a value can be owned.
+enum Granularity<'a> {
+    Whole,
+    ByField,
+    ByItem(&'a ListType),
 }
 
-/// How a value of a type is owned, or a pair of values, of which one may be absent.
-fn view<'a>(schema: &'a Schema, id: TypeId, values: [Option<&Value>; 2]) -> View<'a> {
+/// In which parts a value of a type can be owned, or both of a pair, of which one may be absent.
+fn granularity<'a>(schema: &'a ApiSchema, id: TypeId, values: [Option<&Value>; 2]) -> Granularity<'a> {
     let all = |test: fn(&Value) -> bool| values.iter().flatten().all(|value| value.is_null() || test(value));
     let any = |test: fn(&Value) -> bool| values.iter().flatten().any(|value| test(value));
     match schema.get(id) {
-        Shape::Struct(shape) if !shape.atomic && all(Value::is_object) => View::Fields,
-        Shape::Map { atomic: false, .. } if all(Value::is_object) => View::Fields,
-        Shape::Any if all(Value::is_object) && any(Value::is_object) => View::Fields,
-        Shape::List(list) if list.kind != ListKind::Atomic && all(Value::is_array) => View::Items(list),
-        _ => View::Leaf,
+        SchemaType::Struct(struct_type) if !struct_type.atomic && all(Value::is_object) => Granularity::ByField,
+        SchemaType::Map { atomic: false, .. } if all(Value::is_object) => Granularity::ByField,
+        SchemaType::Any if all(Value::is_object) && any(Value::is_object) => Granularity::ByField,
+        SchemaType::List(list) if list.kind != ListKind::Atomic && all(Value::is_array) => Granularity::ByItem(list),
+        _ => Granularity::Whole,
     }
 }
 
@@ -75,9 +75,8 @@ fn get<'a>(value: Option<&'a Value>, name: &str) -> Option<&'a Value> {
     value?.get(name)
 }
 
-/// What tells an item of a list from its fellows. A null or a key field that is absent and has no default stand for
-/// themselves.
-pub fn item_element(list: &List, item: &Value) -> PathElement {
+/// What identifies an item in its list. Key fields that are absent and have no default are left out.
+pub fn item_element(list: &ListType, item: &Value) -> PathElement {
     match &list.kind {
         ListKind::Map { keys } => {
             let named = keys.iter().filter_map(|(name, default)| {
@@ -92,26 +91,26 @@ pub fn item_element(list: &List, item: &Value) -> PathElement {
     }
 }
 
-fn elements_of(list: &List, items: &[Value]) -> Vec<PathElement> {
+fn elements_of(list: &ListType, items: &[Value]) -> Vec<PathElement> {
     items.iter().map(|item| item_element(list, item)).collect()
 }
 
-/// The type of a field; what the schema does not know is taken as anything.
-fn child(schema: &Schema, id: TypeId, name: &str) -> TypeId {
+/// The type of a field. A field that the schema does not have may be anything.
+fn child(schema: &ApiSchema, id: TypeId, name: &str) -> TypeId {
     schema.child(id, name).unwrap_or_else(|| schema.any())
 }
 
-/// The fields an object has: its leaves, the items of its lists, and the entries of its maps.
-pub fn field_set(schema: &Schema, id: TypeId, value: &Value) -> FieldSet {
+/// The fields of an object: its leaves, the items of its lists, and the entries of its maps.
+pub fn field_set(schema: &ApiSchema, id: TypeId, value: &Value) -> FieldSet {
     let mut set = FieldSet::default();
     collect(schema, id, value, &mut Vec::new(), &mut set);
     set
 }
 
-fn collect(schema: &Schema, id: TypeId, value: &Value, path: &mut Vec<PathElement>, set: &mut FieldSet) {
-    match view(schema, id, [Some(value), None]) {
-        View::Leaf => set.insert(path),
-        View::Fields => {
+fn collect(schema: &ApiSchema, id: TypeId, value: &Value, path: &mut Vec<PathElement>, set: &mut FieldSet) {
+    match granularity(schema, id, [Some(value), None]) {
+        Granularity::Whole => set.insert(path),
+        Granularity::ByField => {
             for (name, value) in value.as_object().into_iter().flatten() {
                 path.push(PathElement::field(name));
                 collect(schema, child(schema, id, name), value, path, set);
@@ -122,7 +121,7 @@ fn collect(schema: &Schema, id: TypeId, value: &Value, path: &mut Vec<PathElemen
                 path.pop();
             }
         }
-        View::Items(list) => {
+        Granularity::ByItem(list) => {
             let items = items_of(Some(value));
             let elements = elements_of(list, items);
             for (item, element) in items.iter().zip(&elements) {
@@ -137,8 +136,8 @@ fn collect(schema: &Schema, id: TypeId, value: &Value, path: &mut Vec<PathElemen
     }
 }
 
-/// The set with the struct fields that lie around its members.
-pub fn with_named_fields(schema: &Schema, id: TypeId, set: &FieldSet) -> FieldSet {
+/// The set together with the struct fields that contain its members.
+pub fn with_named_fields(schema: &ApiSchema, id: TypeId, set: &FieldSet) -> FieldSet {
     set.map(&|element, member, below| {
         let named = match element {
             PathElement::Field(name) => schema.field(id, name).is_some(),
@@ -146,45 +145,45 @@ pub fn with_named_fields(schema: &Schema, id: TypeId, set: &FieldSet) -> FieldSe
         };
         let inner = match (element, schema.get(id)) {
             (PathElement::Field(name), _) => child(schema, id, name),
-            (_, Shape::List(list)) => list.items,
+            (_, SchemaType::List(list)) => list.items,
             _ => schema.any(),
         };
         (member || (named && !below.is_empty()), with_named_fields(schema, inner, below))
     })
 }
 
-/// What differs between two objects of a type.
-pub fn compare(schema: &Schema, id: TypeId, old: &Value, new: &Value) -> Comparison {
+/// How two objects of a type differ.
+pub fn compare(schema: &ApiSchema, id: TypeId, old: &Value, new: &Value) -> Comparison {
     let mut comparison = Comparison::default();
     compare_at(schema, id, [Some(old), Some(new)], &mut Vec::new(), &mut comparison);
     comparison
 }
 
 fn compare_at(
-    schema: &Schema,
+    schema: &ApiSchema,
     id: TypeId,
     pair: [Option<&Value>; 2],
     path: &mut Vec<PathElement>,
     out: &mut Comparison,
 ) {
     let [old, new] = pair;
-    let view = if is_empty(old) && is_empty(new) { View::Leaf } else { view(schema, id, pair) };
-    match view {
-        View::Leaf => {
+    let granularity = if is_empty(old) && is_empty(new) { Granularity::Whole } else { granularity(schema, id, pair) };
+    match granularity {
+        Granularity::Whole => {
             if let (Some(old), Some(new)) = (old, new)
                 && compare_values(old, new) != Ordering::Equal
             {
                 out.modified.insert(path);
             }
         }
-        View::Fields => {
+        Granularity::ByField => {
             for name in names_of(old, new) {
                 path.push(PathElement::field(name));
                 compare_at(schema, child(schema, id, name), [get(old, name), get(new, name)], path, out);
                 path.pop();
             }
         }
-        View::Items(list) => compare_items(schema, list, pair, path, out),
+        Granularity::ByItem(list) => compare_items(schema, list, pair, path, out),
     }
     match pair {
         [None, Some(_)] => out.added.insert(path),
@@ -193,10 +192,10 @@ fn compare_at(
     }
 }
 
-/// Items that occur more than once are compared as one thing.
+/// Compares two lists item by item. Equal items of one list are compared together.
 fn compare_items(
-    schema: &Schema,
-    list: &List,
+    schema: &ApiSchema,
+    list: &ListType,
     pair: [Option<&Value>; 2],
     path: &mut Vec<PathElement>,
     out: &mut Comparison,
@@ -236,34 +235,35 @@ fn compare_items(
     }
 }
 
-/// The live object with the applied one laid over it.
-pub fn merge(schema: &Schema, id: TypeId, live: &Value, applied: &Value) -> Value {
+/// Merges the applied object into the live one.
+pub fn merge(schema: &ApiSchema, id: TypeId, live: &Value, applied: &Value) -> Value {
     merge_at(schema, id, Some(live), Some(applied)).unwrap_or(Value::Null)
 }
 
-fn merge_at(schema: &Schema, id: TypeId, live: Option<&Value>, applied: Option<&Value>) -> Option<Value> {
+fn merge_at(schema: &ApiSchema, id: TypeId, live: Option<&Value>, applied: Option<&Value>) -> Option<Value> {
     if is_empty(live) && is_empty(applied) {
         return applied.or(live).cloned();
     }
-    match view(schema, id, [live, applied]) {
-        View::Leaf => applied.or(live).cloned(),
-        View::Fields => {
+    match granularity(schema, id, [live, applied]) {
+        Granularity::Whole => applied.or(live).cloned(),
+        Granularity::ByField => {
             let merged = names_of(live, applied).into_iter().filter_map(|name| {
                 let value = merge_at(schema, child(schema, id, name), get(live, name), get(applied, name))?;
                 Some((name.clone(), value))
             });
-            let merged: Map<String, Value> = merged.collect();
+            let merged: JsonObject = merged.collect();
             (!merged.is_empty()).then_some(Value::Object(merged))
         }
-        View::Items(list) => {
+        Granularity::ByItem(list) => {
             let merged = merge_items(schema, list, items_of(live), items_of(applied));
             (!merged.is_empty()).then_some(Value::Array(merged))
         }
     }
 }
 
-/// Merges two lists: the applied items keep their order, and the others stay before the applied item they came before.
-fn merge_items(schema: &Schema, list: &List, live: &[Value], applied: &[Value]) -> Vec<Value> {
+/// Merges two lists: the applied items keep their order, and each of the others stays before the applied item that it
+/// preceded.
+fn merge_items(schema: &ApiSchema, list: &ListType, live: &[Value], applied: &[Value]) -> Vec<Value> {
     let (live_elements, applied_elements) = (elements_of(list, live), elements_of(list, applied));
     let unique = |element: &PathElement| {
         let mut same = live_elements.iter().zip(live).filter(|(e, _)| *e == element);
@@ -289,7 +289,7 @@ fn merge_items(schema: &Schema, list: &List, live: &[Value], applied: &[Value]) 
                     continue;
                 }
                 Some(place) if a < applied.len() && place != a && next_shared.is_some_and(|next| next != place) => {
-                    l += 1; // another applier's order moved it: it comes when its turn in the applied order comes
+                    l += 1; // the applied order has it elsewhere, and it is merged there
                     continue;
                 }
                 Some(place) if place <= a => l += 1,
@@ -307,13 +307,13 @@ fn merge_items(schema: &Schema, list: &List, live: &[Value], applied: &[Value]) 
     out
 }
 
-/// The object without the members of a set and all below them.
-pub fn remove(schema: &Schema, id: TypeId, value: &Value, gone: &FieldSet) -> Value {
-    match view(schema, id, [Some(value), None]) {
+/// The object without the members of a set and all that is within them.
+pub fn remove(schema: &ApiSchema, id: TypeId, value: &Value, gone: &FieldSet) -> Value {
+    match granularity(schema, id, [Some(value), None]) {
         _ if gone.is_empty() => value.clone(),
-        View::Leaf if value.is_object() || value.is_array() => Value::Null,
-        View::Leaf => value.clone(),
-        View::Fields => {
+        Granularity::Whole if value.is_object() || value.is_array() => Value::Null,
+        Granularity::Whole => value.clone(),
+        Granularity::ByField => {
             let kept = value.as_object().into_iter().flatten().filter_map(|(name, value)| {
                 let element = PathElement::field(name);
                 let inner = child(schema, id, name);
@@ -321,7 +321,7 @@ pub fn remove(schema: &Schema, id: TypeId, value: &Value, gone: &FieldSet) -> Va
             });
             Value::Object(kept.collect())
         }
-        View::Items(list) => {
+        Granularity::ByItem(list) => {
             let kept = items_of(Some(value)).iter().filter_map(|item| {
                 let element = item_element(list, item);
                 (!gone.has_member(&element)).then(|| remove_below(schema, list.items, item, gone, &element))
@@ -332,17 +332,18 @@ pub fn remove(schema: &Schema, id: TypeId, value: &Value, gone: &FieldSet) -> Va
     }
 }
 
-fn remove_below(schema: &Schema, id: TypeId, value: &Value, gone: &FieldSet, element: &PathElement) -> Value {
+fn remove_below(schema: &ApiSchema, id: TypeId, value: &Value, gone: &FieldSet, element: &PathElement) -> Value {
     gone.below(element).map_or_else(|| value.clone(), |below| remove(schema, id, value, below))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
-    fn deployment() -> (&'static Schema, TypeId) {
-        let schema = Schema::builtin();
+    use super::*;
+
+    fn deployment() -> (&'static ApiSchema, TypeId) {
+        let schema = ApiSchema::builtin();
         (schema, schema.type_of("apps", "v1", "Deployment").unwrap())
     }
 
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn structs_are_not_owned_and_maps_items_and_atomic_values_are() {
+    fn the_fields_of_an_object_are_its_leaves_items_and_map_entries_but_not_its_structs() {
         let (schema, id) = deployment();
         let object = json!({
             "metadata": {"labels": {"a": "b"}},
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_names_what_came_what_went_and_what_changed() {
+    fn a_comparison_names_the_added_removed_and_modified_fields() {
         let (schema, id) = deployment();
         let old = json!({"spec": {"replicas": 1, "paused": true}, "metadata": {"labels": {"a": "1"}}});
         let new = json!({"spec": {"replicas": 2, "strategy": {}}, "metadata": {"labels": {"a": "1", "b": "2"}}});
@@ -394,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merged_list_keeps_the_applied_order_and_the_others_place() {
+    fn a_merged_list_keeps_the_applied_order_and_the_place_of_other_items() {
         let (schema, id) = deployment();
         for (live, applied, merged) in
             [("abc", "cb", "acb"), ("ab", "bxa", "bxa"), ("axb", "ab", "axb"), ("", "ba", "ba"), ("xay", "ba", "xbay")]
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_an_item_leaves_its_fellows() {
+    fn removing_an_item_keeps_the_other_items() {
         let (schema, id) = deployment();
         let gone = field_set(schema, id, &with_env(&["a"])).difference(&field_set(
             schema,

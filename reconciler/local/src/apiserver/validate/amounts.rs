@@ -1,14 +1,15 @@
-//! Amounts of resources: which names there are, and which take whole numbers only.
+//! Amounts of resources: which names they have, and which are whole numbers.
 
-use super::kinds::{Fields, items, object, text};
-use super::{Report, below};
-use crate::apiserver::names;
-use crate::apiserver::quantity::Quantity;
 use serde_json::{Value, json};
+
+use super::{ValidationReport, below, items, object, text};
+use crate::apiserver::names;
+use crate::apiserver::object::JsonObject;
+use crate::apiserver::quantity::Quantity;
 
 const OF_CONTAINERS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
-/// Names that a quota counts in whole numbers.
+/// What a quota counts in whole numbers.
 const COUNTED: [&str; 9] = [
     "pods",
     "resourcequotas",
@@ -44,8 +45,8 @@ const SCOPES: [&str; 7] = [
     "VolumeAttributesClass",
 ];
 
-/// What containers and pods request and are limited to.
-pub(super) fn resources(fields: &Fields, path: &str, report: &mut Report) {
+/// The requests and limits of a container or pod.
+pub(super) fn resources(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     for list in ["limits", "requests"] {
         not_negative(fields, path, list, report);
         for (name, amount) in object(fields, list).into_iter().flatten() {
@@ -59,7 +60,7 @@ pub(super) fn resources(fields: &Fields, path: &str, report: &mut Report) {
             }
         }
     }
-    let none = Fields::new();
+    let none = JsonObject::new();
     let limits = object(fields, "limits").unwrap_or(&none);
     for (name, request) in object(fields, "requests").unwrap_or(&none) {
         let limit = limits.get(name);
@@ -84,7 +85,7 @@ pub(super) fn resources(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn quota(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn quota(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     not_negative(fields, path, "hard", report);
     for (name, amount) in object(fields, "hard").into_iter().flatten() {
         let field = format!("{}[{name}]", below(path, "hard"));
@@ -103,8 +104,8 @@ pub(super) fn quota(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-/// What a claim asks for.
-pub(super) fn claim(fields: &Fields, path: &str, report: &mut Report) {
+/// The storage that a claim requests.
+pub(super) fn claim(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let field = below(path, "resources[storage]");
     let storage = fields.get("resources").and_then(|r| r.pointer("/requests/storage"));
     match storage.map(|storage| (storage, parse(storage))) {
@@ -116,7 +117,7 @@ pub(super) fn claim(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-fn not_negative(fields: &Fields, path: &str, list: &str, report: &mut Report) {
+fn not_negative(fields: &JsonObject, path: &str, list: &str, report: &mut ValidationReport) {
     for (name, amount) in object(fields, list).into_iter().flatten() {
         if parse(amount).is_some_and(|quantity| quantity.is_negative()) {
             let field = format!("{}[{name}]", below(path, list));
@@ -125,7 +126,7 @@ fn not_negative(fields: &Fields, path: &str, list: &str, report: &mut Report) {
     }
 }
 
-fn check_name(name: &str, standard: bool, fits: bool, unfit: &str, field: &str, report: &mut Report) {
+fn check_name(name: &str, standard: bool, fits: bool, unfit: &str, field: &str, report: &mut ValidationReport) {
     let broken = names::qualified(name);
     for wrong in &broken {
         report.invalid(field.to_owned(), &json!(name), wrong);
@@ -141,7 +142,7 @@ fn check_name(name: &str, standard: bool, fits: bool, unfit: &str, field: &str, 
     }
 }
 
-fn check_whole(amount: &Value, field: &str, report: &mut Report) {
+fn check_whole(amount: &Value, field: &str, report: &mut ValidationReport) {
     if parse(amount).is_some_and(|quantity| !quantity.is_whole()) {
         report.invalid(field.to_owned(), amount, "must be an integer");
     }
@@ -152,7 +153,7 @@ fn is_quota_name(name: &str) -> bool {
     huge || OF_QUOTAS.contains(&name) || COUNTED.contains(&name)
 }
 
-/// A resource that someone other than Kubernetes defines.
+/// Whether a resource is defined by somebody else than Kubernetes.
 fn is_extended(name: &str) -> bool {
     name.split_once('/').is_some_and(|(domain, _)| !domain.ends_with("kubernetes.io"))
 }
@@ -161,7 +162,7 @@ fn parse(amount: &Value) -> Option<Quantity> {
     amount.as_str()?.parse().ok()
 }
 
-/// A positive amount of a metric.
-pub(super) fn is_positive(fields: &Fields, name: &str) -> bool {
+/// Whether a field is a quantity above zero.
+pub(super) fn is_positive(fields: &JsonObject, name: &str) -> bool {
     text(fields, name).parse::<Quantity>().is_ok_and(|amount| !amount.is_negative() && !amount.is_zero())
 }

@@ -1,11 +1,12 @@
-//! The rules of autoscalers and of the metrics they go by.
+//! The rules of autoscalers and of their metrics.
 
-use super::amounts::is_positive;
-use super::kinds::{Fields, object, text};
-use super::{Report, below};
 use serde_json::{Value, json};
 
-/// The types of metrics, and the field that each has.
+use super::amounts::is_positive;
+use super::{ValidationReport, below, object, text};
+use crate::apiserver::object::JsonObject;
+
+/// The types of metrics, each with its field.
 const METRICS: [(&str, &str); 5] = [
     ("ContainerResource", "containerResource"),
     ("External", "external"),
@@ -14,7 +15,7 @@ const METRICS: [(&str, &str); 5] = [
     ("Resource", "resource"),
 ];
 
-pub(super) fn autoscaler(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn autoscaler(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let number = |name: &str| fields.get(name).and_then(Value::as_i64).unwrap_or(0);
     let (least, most) = (number("minReplicas"), number("maxReplicas"));
     if least < 1 {
@@ -33,7 +34,7 @@ pub(super) fn autoscaler(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn metric(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn metric(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let Some((_, expected)) = METRICS.iter().find(|(kind, _)| *kind == text(fields, "type")) else {
         let field = below(path, "type");
         return report.unsupported(field, &json!(text(fields, "type")), METRICS.map(|(kind, _)| kind));
@@ -49,8 +50,8 @@ pub(super) fn metric(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-/// A metric of a resource: a share of what is requested, or an amount.
-pub(super) fn resource(fields: &Fields, path: &str, report: &mut Report) {
+/// A metric of a resource: a percentage of the requests, or an amount.
+pub(super) fn resource(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let Some(target) = object(fields, "target") else { return };
     let field = below(path, "target.averageUtilization");
     match (target.get("averageUtilization"), target.get("averageValue")) {
@@ -63,14 +64,14 @@ pub(super) fn resource(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn pods(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn pods(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     if object(fields, "target").is_none_or(|target| !is_positive(target, "averageValue")) {
         report.required(below(path, "target.averageValue"), "must specify a positive target averageValue");
     }
 }
 
-/// A metric of another object, or of none in the cluster.
-pub(super) fn other(fields: &Fields, path: &str, report: &mut Report) {
+/// A metric of another object, or of something outside of the cluster.
+pub(super) fn other(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let Some(target) = object(fields, "target") else { return };
     if target.get("value").is_none() && target.get("averageValue").is_none() {
         let detail = "must set either a target value for metric or a per-pod target";
@@ -78,7 +79,7 @@ pub(super) fn other(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn target(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn target(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let kind = text(fields, "type");
     if !["Utilization", "Value", "AverageValue"].contains(&kind) {
         report.invalid(below(path, "type"), &json!(kind), "must be either Utilization, Value, or AverageValue");

@@ -1,111 +1,118 @@
-//! Whether an object fits its schema: fields it does not have, and values of the wrong type.
+//! Whether an object fits its schema: unknown fields, and values of the wrong type.
 
-use crate::apiserver::quantity::Quantity;
-use crate::apiserver::schema::{Schema, Shape, TypeId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::apiserver::quantity::Quantity;
+use crate::apiserver::schema::{ApiSchema, SchemaType, TypeId};
+
 /// Removes the fields that the schema does not know, and names each: `unknown field "spec.foo"`.
-pub fn drop_unknown(schema: &Schema, id: TypeId, value: &mut Value) -> Vec<String> {
+pub fn drop_unknown(schema: &ApiSchema, id: TypeId, value: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
     drop_below(schema, id, value, "", &mut unknown);
     unknown
 }
 
-fn drop_below(schema: &Schema, id: TypeId, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
+fn drop_below(schema: &ApiSchema, id: TypeId, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
     let child_path = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     match (schema.get(id), value) {
-        (Shape::Struct(shape), Value::Object(map)) => map.retain(|name, value| {
+        (SchemaType::Struct(struct_type), Value::Object(map)) => map.retain(|name, value| {
             let path = child_path(name);
-            match shape.fields.get(name) {
+            match struct_type.fields.get(name) {
                 Some(field) => drop_below(schema, field.type_id, value, &path, unknown),
                 None => unknown.push(format!("unknown field {path:?}")),
             }
-            shape.fields.contains_key(name)
+            struct_type.fields.contains_key(name)
         }),
-        (Shape::Map { values, .. }, Value::Object(map)) => {
+        (SchemaType::Map { values, .. }, Value::Object(map)) => {
             map.iter_mut().for_each(|(name, value)| drop_below(schema, *values, value, &child_path(name), unknown));
         }
-        (Shape::List(list), Value::Array(items)) => {
-            for (place, item) in items.iter_mut().enumerate() {
-                drop_below(schema, list.items, item, &format!("{path}[{place}]"), unknown);
+        (SchemaType::List(list), Value::Array(items)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                drop_below(schema, list.items, item, &format!("{path}[{index}]"), unknown);
             }
         }
         _ => {}
     }
 }
 
-/// The first value that is of the wrong type, in the words of the real server's decoder, such as
+/// Names the first value of the wrong type with the message of a real server's decoder, such as
 /// `json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`.
-pub fn decode(schema: &Schema, id: TypeId, value: &Value) -> Result<(), String> {
-    decode_below(schema, id, value, &mut Place::default())
+pub fn decode(schema: &ApiSchema, id: TypeId, value: &Value) -> Result<(), String> {
+    decode_below(schema, id, value, &mut DecodeContext::default())
 }
 
-/// Where a value is: the innermost struct, and the fields that lead there.
+/// Where the decoder is in an object.
 #[derive(Clone, Default)]
-struct Place {
-    within: String,
+struct DecodeContext {
+    /// The type of the innermost struct.
+    struct_name: String,
+    /// The names of the fields from the top.
     path: Vec<String>,
 }
 
-fn decode_below(schema: &Schema, id: TypeId, value: &Value, place: &mut Place) -> Result<(), String> {
-    let shape = schema.get(id);
-    if value.is_null() || matches!(shape, Shape::Any) {
+fn decode_below(schema: &ApiSchema, id: TypeId, value: &Value, context: &mut DecodeContext) -> Result<(), String> {
+    let schema_type = schema.get(id);
+    if value.is_null() || matches!(schema_type, SchemaType::Any) {
         return Ok(());
     }
-    match (shape, value) {
-        (Shape::String, Value::String(_)) | (Shape::Boolean, Value::Bool(_)) | (Shape::Number, Value::Number(_)) => {
-            Ok(())
-        }
-        (Shape::Int64, Value::Number(number)) if number.is_i64() => Ok(()),
-        (Shape::IntOrString, Value::String(_)) => Ok(()),
-        (Shape::Int32 | Shape::IntOrString, Value::Number(number))
+    match (schema_type, value) {
+        (SchemaType::String, Value::String(_))
+        | (SchemaType::Boolean, Value::Bool(_))
+        | (SchemaType::Number, Value::Number(_)) => Ok(()),
+        (SchemaType::Int64, Value::Number(number)) if number.is_i64() => Ok(()),
+        (SchemaType::IntOrString, Value::String(_)) => Ok(()),
+        (SchemaType::Int32 | SchemaType::IntOrString, Value::Number(number))
             if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) =>
         {
             Ok(())
         }
-        (Shape::Quantity, _) => {
+        (SchemaType::Quantity, _) => {
             let text = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_owned());
             text.parse::<Quantity>().map(|_| ()).map_err(|e| e.to_string())
         }
-        (Shape::Bytes, Value::String(text)) => STANDARD.decode(text).map(|_| ()).map_err(|e| {
+        (SchemaType::Bytes, Value::String(text)) => STANDARD.decode(text).map(|_| ()).map_err(|e| {
             let at = match e {
                 base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
                 _ => text.len(),
             };
             format!("illegal base64 data at input byte {at}")
         }),
-        (Shape::Time | Shape::MicroTime, Value::String(text)) => text.parse::<Timestamp>().map(|_| ()).map_err(|_| {
-            format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as RFC 3339")
-        }),
-        (Shape::Struct(shape), Value::Object(map)) => {
+        (SchemaType::Time | SchemaType::MicroTime, Value::String(text)) => {
+            text.parse::<Timestamp>().map(|_| ()).map_err(|_| {
+                format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as RFC 3339")
+            })
+        }
+        (SchemaType::Struct(struct_type), Value::Object(map)) => {
             for (name, value) in map {
-                let Some(field) = shape.fields.get(name) else { continue };
-                let outer = std::mem::replace(&mut place.within, short(&shape.name).to_owned());
-                place.path.push(name.clone());
-                decode_below(schema, field.type_id, value, place)?;
-                place.path.pop();
-                place.within = outer;
+                let Some(field) = struct_type.fields.get(name) else { continue };
+                let outer = std::mem::replace(&mut context.struct_name, short(&struct_type.name).to_owned());
+                context.path.push(name.clone());
+                decode_below(schema, field.type_id, value, context)?;
+                context.path.pop();
+                context.struct_name = outer;
             }
             Ok(())
         }
-        (Shape::Map { values, .. }, Value::Object(map)) => {
-            map.values().try_for_each(|value| decode_below(schema, *values, value, place))
+        (SchemaType::Map { values, .. }, Value::Object(map)) => {
+            map.values().try_for_each(|value| decode_below(schema, *values, value, context))
         }
-        (Shape::List(list), Value::Array(items)) => {
-            items.iter().try_for_each(|item| decode_below(schema, list.items, item, place))
+        (SchemaType::List(list), Value::Array(items)) => {
+            items.iter().try_for_each(|item| decode_below(schema, list.items, item, context))
         }
-        _ => Err(mistyped(schema, id, value, place)),
+        _ => Err(mistyped(schema, id, value, context)),
     }
 }
 
-fn mistyped(schema: &Schema, id: TypeId, value: &Value, place: &Place) -> String {
+fn mistyped(schema: &ApiSchema, id: TypeId, value: &Value, context: &DecodeContext) -> String {
     let found = match value {
         Value::Null => "null".to_owned(),
         Value::Bool(_) => "bool".to_owned(),
-        Value::Number(number) if matches!(schema.get(id), Shape::Int32 | Shape::Int64 | Shape::IntOrString) => {
+        Value::Number(number)
+            if matches!(schema.get(id), SchemaType::Int32 | SchemaType::Int64 | SchemaType::IntOrString) =>
+        {
             format!("number {number}")
         }
         Value::Number(_) => "number".to_owned(),
@@ -114,27 +121,29 @@ fn mistyped(schema: &Schema, id: TypeId, value: &Value, place: &Place) -> String
         Value::Object(_) => "object".to_owned(),
     };
     let wanted = go_type(schema, id);
-    let target = match place.path.is_empty() {
+    let target = match context.path.is_empty() {
         true => format!("Go value of type {wanted}"),
-        false => format!("Go struct field {}.{} of type {wanted}", place.within, place.path.join(".")),
+        false => format!("Go struct field {}.{} of type {wanted}", context.struct_name, context.path.join(".")),
     };
     format!("json: cannot unmarshal {found} into {target}")
 }
 
-/// What the type is called in the real server's messages.
-fn go_type(schema: &Schema, id: TypeId) -> String {
+/// What the messages of a real server call a type.
+fn go_type(schema: &ApiSchema, id: TypeId) -> String {
     match schema.get(id) {
-        Shape::String | Shape::Quantity => "string".to_owned(),
-        Shape::Int32 | Shape::IntOrString => "int32".to_owned(),
-        Shape::Int64 => "int64".to_owned(),
-        Shape::Number => "float64".to_owned(),
-        Shape::Boolean => "bool".to_owned(),
-        Shape::Bytes => "[]uint8".to_owned(),
-        Shape::Time | Shape::MicroTime => "string".to_owned(),
-        Shape::Any => "interface {}".to_owned(),
-        Shape::Struct(shape) => shape.name.split_once('.').map_or(&*shape.name, |(_, name)| name).to_owned(),
-        Shape::List(list) => format!("[]{}", go_type(schema, list.items)),
-        Shape::Map { values, .. } => format!("map[string]{}", go_type(schema, *values)),
+        SchemaType::String | SchemaType::Quantity => "string".to_owned(),
+        SchemaType::Int32 | SchemaType::IntOrString => "int32".to_owned(),
+        SchemaType::Int64 => "int64".to_owned(),
+        SchemaType::Number => "float64".to_owned(),
+        SchemaType::Boolean => "bool".to_owned(),
+        SchemaType::Bytes => "[]uint8".to_owned(),
+        SchemaType::Time | SchemaType::MicroTime => "string".to_owned(),
+        SchemaType::Any => "interface {}".to_owned(),
+        SchemaType::Struct(struct_type) => {
+            struct_type.name.split_once('.').map_or(&*struct_type.name, |(_, name)| name).to_owned()
+        }
+        SchemaType::List(list) => format!("[]{}", go_type(schema, list.items)),
+        SchemaType::Map { values, .. } => format!("map[string]{}", go_type(schema, *values)),
     }
 }
 
@@ -144,15 +153,16 @@ fn short(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
-    fn kind(name: (&str, &str, &str)) -> (&'static Schema, TypeId) {
-        (Schema::builtin(), Schema::builtin().type_of(name.0, name.1, name.2).unwrap())
+    use super::*;
+
+    fn kind(name: (&str, &str, &str)) -> (&'static ApiSchema, TypeId) {
+        (ApiSchema::builtin(), ApiSchema::builtin().type_of(name.0, name.1, name.2).unwrap())
     }
 
     #[test]
-    fn unknown_fields_are_named_by_path_and_dropped() {
+    fn unknown_fields_are_named_by_their_path_and_dropped() {
         let (schema, id) = kind(("apps", "v1", "Deployment"));
         let mut object = json!({"spec": {"replicsa": 3, "template": {"spec": {"containers": [
             {"name": "a", "prots": []}, {"name": "b", "env": [{"name": "A", "valeu": "1"}]}]}}}});
@@ -168,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_types_are_named_as_the_real_server_does() {
+    fn wrong_types_are_refused_with_the_messages_of_a_real_server() {
         let deployment = ("apps", "v1", "Deployment");
         for (name, object, message) in [
             (

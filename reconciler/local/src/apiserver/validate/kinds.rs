@@ -1,30 +1,18 @@
-//! The rules of kinds that concern several fields at once.
+//! The rules of metadata, workloads, configuration, claims, roles and disruption budgets.
 
-use super::{Report, below};
+use serde_json::{Value, json};
+
+use super::{ValidationReport, below, items, object, text};
 use crate::apiserver::canonical::is_zero;
 use crate::apiserver::names;
+use crate::apiserver::object::JsonObject;
 use crate::apiserver::select::selects;
-use serde_json::{Map, Value, json};
 
-pub(super) type Fields = Map<String, Value>;
-
-/// What all annotations of an object may take, and all data of a ConfigMap or Secret.
+/// The most bytes of all annotations of an object, and of all data of a ConfigMap or Secret.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
 const MAX_DATA: usize = 1024 * 1024;
 
-pub(super) fn text<'a>(fields: &'a Fields, name: &str) -> &'a str {
-    fields.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-pub(super) fn items<'a>(fields: &'a Fields, name: &str) -> &'a [Value] {
-    fields.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-pub(super) fn object<'a>(fields: &'a Fields, name: &str) -> Option<&'a Fields> {
-    fields.get(name).and_then(Value::as_object)
-}
-
-pub(super) fn metadata(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn metadata(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     labels(fields, path, "labels", report);
     let field = below(path, "annotations");
     let mut size = 0;
@@ -37,9 +25,9 @@ pub(super) fn metadata(fields: &Fields, path: &str, report: &mut Report) {
     if size > MAX_ANNOTATIONS {
         report.too_long(field, MAX_ANNOTATIONS);
     }
-    for (place, finalizer) in items(fields, "finalizers").iter().enumerate() {
+    for (index, finalizer) in items(fields, "finalizers").iter().enumerate() {
         let name = finalizer.as_str().unwrap_or_default();
-        let field = format!("{}[{place}]", below(path, "finalizers"));
+        let field = format!("{}[{index}]", below(path, "finalizers"));
         let standard = ["kubernetes", "orphan", "foregroundDeletion"].contains(&name);
         match names::qualified(name) {
             wrong if !wrong.is_empty() => report.invalid(field, finalizer, &wrong[0]),
@@ -49,17 +37,17 @@ pub(super) fn metadata(fields: &Fields, path: &str, report: &mut Report) {
             _ => {}
         }
     }
-    for (place, owner) in items(fields, "ownerReferences").iter().enumerate() {
+    for (index, owner) in items(fields, "ownerReferences").iter().enumerate() {
         for name in ["apiVersion", "kind", "name", "uid"] {
             if owner.get(name).is_none_or(is_zero) {
-                let field = format!("{}[{place}].{name}", below(path, "ownerReferences"));
+                let field = format!("{}[{index}].{name}", below(path, "ownerReferences"));
                 report.invalid(field, &json!(""), &format!("{name} must not be empty"));
             }
         }
     }
 }
 
-pub(super) fn labels(fields: &Fields, path: &str, name: &str, report: &mut Report) {
+pub(super) fn labels(fields: &JsonObject, path: &str, name: &str, report: &mut ValidationReport) {
     let field = below(path, name);
     for (label, value) in object(fields, name).into_iter().flatten() {
         for wrong in names::qualified(label) {
@@ -71,10 +59,10 @@ pub(super) fn labels(fields: &Fields, path: &str, name: &str, report: &mut Repor
     }
 }
 
-pub(super) fn label_selector(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn label_selector(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     labels(fields, path, "matchLabels", report);
-    for (place, expression) in items(fields, "matchExpressions").iter().filter_map(Value::as_object).enumerate() {
-        let field = |name: &str| format!("{}[{place}].{name}", below(path, "matchExpressions"));
+    for (index, expression) in items(fields, "matchExpressions").iter().filter_map(Value::as_object).enumerate() {
+        let field = |name: &str| format!("{}[{index}].{name}", below(path, "matchExpressions"));
         let empty = items(expression, "values").is_empty();
         match text(expression, "operator") {
             "In" | "NotIn" if empty => {
@@ -90,12 +78,12 @@ pub(super) fn label_selector(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-/// What Deployments, ReplicaSets, StatefulSets and DaemonSets have in common.
-pub(super) fn workload(fields: &Fields, path: &str, report: &mut Report) {
+/// The rules that Deployments, ReplicaSets, StatefulSets and DaemonSets have in common.
+pub(super) fn workload(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let template = fields.get("template").unwrap_or(&Value::Null);
     let labels = template.pointer("/metadata/labels").unwrap_or(&Value::Null);
     let selector = object(fields, "selector");
-    let selected = selector.is_some_and(|selector| selects(selector, labels.as_object().unwrap_or(&Fields::new())));
+    let selected = selector.is_some_and(|selector| selects(selector, labels.as_object().unwrap_or(&JsonObject::new())));
     match selector {
         Some(selector) if selector.values().all(is_zero) => {
             report.invalid(below(path, "selector"), &json!({}), "empty selector is invalid for deployment");
@@ -118,7 +106,7 @@ pub(super) fn workload(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn deployment_strategy(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn deployment_strategy(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let kind = text(fields, "type");
     let rolling = fields.get("rollingUpdate").unwrap_or(&Value::Null);
     match kind {
@@ -144,7 +132,7 @@ pub(super) fn deployment_strategy(fields: &Fields, path: &str, report: &mut Repo
     }
 }
 
-pub(super) fn job(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn job(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let policy = fields.get("template").and_then(|t| t.pointer("/spec/restartPolicy")).unwrap_or(&Value::Null);
     if policy == "Always" {
         let field = below(path, "template.spec.restartPolicy");
@@ -152,7 +140,7 @@ pub(super) fn job(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn data(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn data(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let mut size = 0;
     let lists = ["data", "binaryData"];
     for list in lists {
@@ -180,7 +168,7 @@ pub(super) fn data(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn claim(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn claim(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
     let modes = items(fields, "accessModes");
     if modes.is_empty() {
@@ -192,7 +180,7 @@ pub(super) fn claim(fields: &Fields, path: &str, report: &mut Report) {
     super::amounts::claim(fields, path, report);
 }
 
-pub(super) fn policy_rule(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn policy_rule(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let empty = |name: &str| items(fields, name).is_empty();
     if empty("verbs") {
         report.required(below(path, "verbs"), "verbs must contain at least one value");
@@ -212,7 +200,7 @@ pub(super) fn policy_rule(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn role_ref(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn role_ref(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     const GROUP: &str = "rbac.authorization.k8s.io";
     if text(fields, "apiGroup") != GROUP {
         report.unsupported(below(path, "apiGroup"), &json!(text(fields, "apiGroup")), [GROUP]);
@@ -222,7 +210,7 @@ pub(super) fn role_ref(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn subject(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn subject(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     const KINDS: [&str; 3] = ["ServiceAccount", "User", "Group"];
     let kind = text(fields, "kind");
     if !KINDS.contains(&kind) {
@@ -230,17 +218,17 @@ pub(super) fn subject(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-/// A RoleBinding lends its namespace to a service account; a ClusterRoleBinding has none to lend.
-pub(super) fn cluster_role_binding(fields: &Fields, path: &str, report: &mut Report) {
+/// A service account without a namespace is in that of its RoleBinding. A ClusterRoleBinding has no namespace.
+pub(super) fn cluster_role_binding(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let subjects = items(fields, "subjects").iter().filter_map(Value::as_object).enumerate();
-    for (place, subject) in subjects.filter(|(_, subject)| text(subject, "kind") == "ServiceAccount") {
+    for (index, subject) in subjects.filter(|(_, subject)| text(subject, "kind") == "ServiceAccount") {
         if text(subject, "namespace").is_empty() {
-            report.required(format!("{}[{place}].namespace", below(path, "subjects")), "");
+            report.required(format!("{}[{index}].namespace", below(path, "subjects")), "");
         }
     }
 }
 
-pub(super) fn disruption_budget(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn disruption_budget(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     if fields.get("minAvailable").is_some() && fields.get("maxUnavailable").is_some() {
         let detail = "minAvailable and maxUnavailable cannot be both set";
         report.invalid(path.to_owned(), &Value::Object(fields.clone()), detail);

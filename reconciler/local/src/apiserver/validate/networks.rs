@@ -1,15 +1,18 @@
 //! The rules of services, ingresses and network policies.
 
-use super::kinds::{Fields, items, labels, object, text};
-use super::rules::port as check_port;
-use super::{Report, below};
-use crate::apiserver::canonical::is_zero;
-use crate::apiserver::names;
-use serde_json::{Value, json};
 use std::net::IpAddr;
 
-pub(super) fn service(fields: &Fields, path: &str, report: &mut Report) {
-    let ports: Vec<&Fields> = items(fields, "ports").iter().filter_map(Value::as_object).collect();
+use serde_json::{Value, json};
+
+use super::field_rules::port as check_port;
+use super::kinds::labels;
+use super::{ValidationReport, below, items, object, text};
+use crate::apiserver::canonical::is_zero;
+use crate::apiserver::names;
+use crate::apiserver::object::JsonObject;
+
+pub(super) fn service(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
+    let ports: Vec<&JsonObject> = items(fields, "ports").iter().filter_map(Value::as_object).collect();
     let kind = text(fields, "type");
     if ports.is_empty() && kind != "ExternalName" && text(fields, "clusterIP") != "None" {
         report.required(below(path, "ports"), "");
@@ -24,19 +27,19 @@ pub(super) fn service(fields: &Fields, path: &str, report: &mut Report) {
     {
         report.invalid(below(path, "externalName"), &json!(external), wrong);
     }
-    for (place, ip) in items(fields, "externalIPs").iter().enumerate() {
+    for (index, ip) in items(fields, "externalIPs").iter().enumerate() {
         if ip.as_str().is_none_or(|ip| ip.parse::<IpAddr>().is_err()) {
-            let field = format!("{}[{place}]", below(path, "externalIPs"));
+            let field = format!("{}[{index}]", below(path, "externalIPs"));
             report.invalid(field, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
         }
     }
-    for (place, port) in ports.iter().enumerate() {
-        let field = format!("{}[{place}]", below(path, "ports"));
+    for (index, port) in ports.iter().enumerate() {
+        let field = format!("{}[{index}]", below(path, "ports"));
         let name = text(port, "name");
         if ports.len() > 1 && name.is_empty() {
             report.required(below(&field, "name"), "");
         }
-        let earlier = &ports[..place];
+        let earlier = &ports[..index];
         if !name.is_empty() && earlier.iter().any(|other| text(other, "name") == name) {
             report.duplicate(below(&field, "name"), &json!(name));
         }
@@ -47,29 +50,29 @@ pub(super) fn service(fields: &Fields, path: &str, report: &mut Report) {
     labels(fields, path, "selector", report);
 }
 
-pub(super) fn service_port(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn service_port(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let name = text(fields, "name");
     for wrong in names::dns_label(name).iter().filter(|_| !name.is_empty()) {
         report.invalid(below(path, "name"), &json!(name), wrong);
     }
 }
 
-pub(super) fn ingress(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn ingress(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     if items(fields, "rules").is_empty() && fields.get("defaultBackend").is_none() {
         let detail = "either `defaultBackend` or `rules` must be specified";
         report.invalid(path.to_owned(), &Value::Object(fields.clone()), detail);
     }
-    for (place, rule) in items(fields, "rules").iter().enumerate() {
+    for (index, rule) in items(fields, "rules").iter().enumerate() {
         let host = rule.get("host").and_then(Value::as_str).unwrap_or_default();
-        let field = format!("{}[{place}].host", below(path, "rules"));
+        let field = format!("{}[{index}].host", below(path, "rules"));
         if host.parse::<IpAddr>().is_ok() {
             report.invalid(field, &json!(host), "must be a DNS name, not an IP address");
         } else if !host.is_empty() {
             check_host(host, field, report);
         }
     }
-    for (place, tls) in items(fields, "tls").iter().filter_map(Value::as_object).enumerate() {
-        let field = |name: &str| format!("{}[{place}].{name}", below(path, "tls"));
+    for (index, tls) in items(fields, "tls").iter().filter_map(Value::as_object).enumerate() {
+        let field = |name: &str| format!("{}[{index}].{name}", below(path, "tls"));
         for (number, host) in items(tls, "hosts").iter().enumerate() {
             check_host(host.as_str().unwrap_or_default(), format!("{}[{number}]", field("hosts")), report);
         }
@@ -80,15 +83,15 @@ pub(super) fn ingress(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-/// A name, of which the first part may be `*`.
-fn check_host(host: &str, field: String, report: &mut Report) {
+/// A host name, whose first part may be `*`.
+fn check_host(host: &str, field: String, report: &mut ValidationReport) {
     let plain = host.strip_prefix("*.").unwrap_or(host);
     if let Some(wrong) = names::dns_subdomain(plain).first() {
         report.invalid(field, &json!(host), wrong);
     }
 }
 
-pub(super) fn ingress_path(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn ingress_path(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let kind = text(fields, "pathType");
     if kind.is_empty() {
         return report.required(below(path, "pathType"), "pathType must be specified");
@@ -108,7 +111,7 @@ pub(super) fn ingress_path(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn ingress_backend(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn ingress_backend(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let port = object(fields, "port");
     let named = port.is_some_and(|port| !text(port, "name").is_empty());
     let number = port.and_then(|port| port.get("number")).filter(|number| !is_zero(number));
@@ -120,7 +123,7 @@ pub(super) fn ingress_backend(fields: &Fields, path: &str, report: &mut Report) 
     }
 }
 
-pub(super) fn policy_port(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn policy_port(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let (port, end) = (fields.get("port"), fields.get("endPort"));
     if let Some(port) = port {
         check_port(port, &below(path, "port"), report);
@@ -137,18 +140,18 @@ pub(super) fn policy_port(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn policy(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn policy(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let types = items(fields, "policyTypes");
     if types.len() > 2 {
         let detail = "may not specify more than two policyTypes";
         return report.invalid(below(path, "policyTypes"), &fields["policyTypes"], detail);
     }
-    for (place, kind) in types.iter().enumerate().filter(|(_, kind)| *kind != "Ingress" && *kind != "Egress") {
-        report.unsupported(format!("{}[{place}]", below(path, "policyTypes")), kind, ["Ingress", "Egress"]);
+    for (index, kind) in types.iter().enumerate().filter(|(_, kind)| *kind != "Ingress" && *kind != "Egress") {
+        report.unsupported(format!("{}[{index}]", below(path, "policyTypes")), kind, ["Ingress", "Egress"]);
     }
 }
 
-pub(super) fn peer(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn peer(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let by_label = object(fields, "podSelector").or_else(|| object(fields, "namespaceSelector")).is_some();
     match (object(fields, "ipBlock").is_some(), by_label) {
         (false, false) => report.required(path.to_owned(), "must specify a peer"),
@@ -160,7 +163,7 @@ pub(super) fn peer(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-/// An address and how many of its bits count.
+/// The address of a network, in the upper bits of the number, and the length of its prefix.
 fn cidr(text: &str) -> Option<(u128, u32)> {
     let (address, bits) = text.split_once('/')?;
     let (value, width) = match address.parse::<IpAddr>().ok()? {
@@ -171,12 +174,12 @@ fn cidr(text: &str) -> Option<(u128, u32)> {
     Some((value, bits))
 }
 
-/// Whether bits are set that do not count.
+/// Whether bits beyond the prefix are set.
 fn has_host_bits((address, bits): (u128, u32)) -> bool {
     address.checked_shl(bits).is_some_and(|rest| rest != 0)
 }
 
-pub(super) fn ip_block(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn ip_block(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     const HOST_BITS: &str = "must not have bits set beyond the prefix length";
     const WRONG: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
     let block = text(fields, "cidr");
@@ -189,8 +192,8 @@ pub(super) fn ip_block(fields: &Fields, path: &str, report: &mut Report) {
     if has_host_bits((outer, outer_bits)) {
         report.invalid(below(path, "cidr"), &json!(block), HOST_BITS);
     }
-    for (place, except) in items(fields, "except").iter().enumerate() {
-        let field = format!("{}[{place}]", below(path, "except"));
+    for (index, except) in items(fields, "except").iter().enumerate() {
+        let field = format!("{}[{index}]", below(path, "except"));
         let Some((inner, bits)) = cidr(except.as_str().unwrap_or_default()) else {
             report.invalid(field, except, WRONG);
             continue;

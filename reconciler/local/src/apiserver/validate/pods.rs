@@ -1,37 +1,33 @@
 //! The rules of pods and their containers.
 
-use super::rules::{port as check_port, port_name};
-use super::{Report, below};
+use serde_json::{Value, json};
+
+use super::field_rules::{port as check_port, port_name};
+use super::{ValidationReport, below, items, require_text, text};
 use crate::apiserver::names;
-use serde_json::{Map, Value, json};
+use crate::apiserver::object::JsonObject;
 
-type Fields = Map<String, Value>;
-
-fn items<'a>(fields: &'a Fields, name: &str) -> &'a [Value] {
-    fields.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+fn text_of<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-pub(super) fn pod(fields: &Fields, path: &str, report: &mut Report) {
-    let volumes: Vec<&str> = items(fields, "volumes").iter().map(|volume| text(volume, "name")).collect();
-    for (place, name) in volumes.iter().enumerate() {
-        let field = format!("{}[{place}]", below(path, "volumes"));
-        if !name.is_empty() && volumes[..place].contains(name) {
+pub(super) fn pod(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
+    let volumes: Vec<&str> = items(fields, "volumes").iter().map(|volume| text_of(volume, "name")).collect();
+    for (index, name) in volumes.iter().enumerate() {
+        let field = format!("{}[{index}]", below(path, "volumes"));
+        if !name.is_empty() && volumes[..index].contains(name) {
             report.duplicate(below(&field, "name"), &json!(name));
         }
-        let sources = items(fields, "volumes")[place].as_object().into_iter().flatten();
+        let sources = items(fields, "volumes")[index].as_object().into_iter().flatten();
         if sources.filter(|(name, _)| *name != "name").count() > 1 {
             report.add("FieldValueForbidden", field, "Forbidden", "may not specify more than 1 volume type");
         }
     }
     let mut seen: Vec<&str> = Vec::new();
     for list in ["initContainers", "containers"] {
-        for (place, container) in items(fields, list).iter().enumerate() {
-            let field = format!("{}[{place}]", below(path, list));
-            let name = text(container, "name");
+        for (index, container) in items(fields, list).iter().enumerate() {
+            let field = format!("{}[{index}]", below(path, list));
+            let name = text_of(container, "name");
             if !name.is_empty() && seen.contains(&name) {
                 report.duplicate(below(&field, "name"), &json!(name));
             }
@@ -41,11 +37,11 @@ pub(super) fn pod(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-fn mounts(container: &Value, volumes: &[&str], path: &str, report: &mut Report) {
+fn mounts(container: &Value, volumes: &[&str], path: &str, report: &mut ValidationReport) {
     let mut paths: Vec<&str> = Vec::new();
-    for (place, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
-        let field = format!("{}[{place}]", below(path, "volumeMounts"));
-        let (name, mount_path) = (text(mount, "name"), text(mount, "mountPath"));
+    for (index, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
+        let field = format!("{}[{index}]", below(path, "volumeMounts"));
+        let (name, mount_path) = (text_of(mount, "name"), text_of(mount, "mountPath"));
         if !name.is_empty() && !volumes.contains(&name) {
             report.not_found(below(&field, "name"), name);
         }
@@ -56,22 +52,22 @@ fn mounts(container: &Value, volumes: &[&str], path: &str, report: &mut Report) 
     }
 }
 
-pub(super) fn container(fields: &Fields, path: &str, report: &mut Report) {
-    let image = fields.get("image").and_then(Value::as_str).unwrap_or_default();
+pub(super) fn container(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
+    let image = text(fields, "image");
     if image.is_empty() {
         report.required(below(path, "image"), "");
     } else if image.trim() != image {
         report.invalid(below(path, "image"), &json!(image), "must not have leading or trailing whitespace");
     }
-    let names: Vec<&str> = items(fields, "ports").iter().map(|port| text(port, "name")).collect();
-    for (place, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-        if names[..place].contains(name) {
-            report.duplicate(format!("{}[{place}].name", below(path, "ports")), &json!(name));
+    let names: Vec<&str> = items(fields, "ports").iter().map(|port| text_of(port, "name")).collect();
+    for (index, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        if names[..index].contains(name) {
+            report.duplicate(format!("{}[{index}].name", below(path, "ports")), &json!(name));
         }
     }
 }
 
-pub(super) fn port(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn port(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     match fields.get("containerPort") {
         None | Some(Value::Null) => report.required(below(path, "containerPort"), ""),
         Some(port) if port == 0 => report.required(below(path, "containerPort"), ""),
@@ -80,14 +76,14 @@ pub(super) fn port(fields: &Fields, path: &str, report: &mut Report) {
     if let Some(port) = fields.get("hostPort") {
         check_port(port, &below(path, "hostPort"), report);
     }
-    let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
+    let name = text(fields, "name");
     if let Some(wrong) = port_name(name).filter(|_| !name.is_empty()) {
         report.invalid(below(path, "name"), &json!(name), &wrong);
     }
 }
 
-pub(super) fn env(fields: &Fields, path: &str, report: &mut Report) {
-    let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
+pub(super) fn env(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
+    let name = text(fields, "name");
     if name.contains('=') || !name.bytes().all(|c| (b' '..=b'~').contains(&c)) {
         let detail = "a valid environment variable name must consist only of printable ASCII characters other than '='";
         report.invalid(below(path, "name"), &json!(name), detail);
@@ -105,8 +101,8 @@ pub(super) fn env(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-/// Variables from all of a ConfigMap or Secret. As the real server has it, the number of the source is not told.
-pub(super) fn env_from(fields: &Fields, path: &str, report: &mut Report) {
+/// Variables from a whole ConfigMap or Secret. As on a real server, the message does not have the index of the source.
+pub(super) fn env_from(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let list = path.rsplit_once('[').map_or(path, |(list, _)| list).to_owned();
     match ["configMapRef", "secretRef"].iter().filter(|name| fields.contains_key(**name)).count() {
         0 => report.invalid(list, &json!(""), "must specify one of: `configMapRef` or `secretRef`"),
@@ -115,15 +111,26 @@ pub(super) fn env_from(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
+/// A ConfigMap or Secret from which variables come.
+pub(super) fn env_source(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
+    require_text(fields, path, "name", report);
+}
+
 /// A key of a ConfigMap or Secret.
-pub(super) fn key_of(fields: &Fields, path: &str, report: &mut Report) {
-    let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
+pub(super) fn key_of(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
+    let name = text(fields, "name");
     for wrong in names::dns_subdomain(name) {
         report.invalid(below(path, "name"), &json!(name), &wrong);
     }
 }
 
-pub(super) fn probe(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn command(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
+    if items(fields, "command").is_empty() {
+        report.required(below(path, "command"), "");
+    }
+}
+
+pub(super) fn probe(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     handler(fields, path, &["exec", "httpGet", "tcpSocket", "grpc"], report);
     let until_ready = path.ends_with("livenessProbe") || path.ends_with("startupProbe");
     if let Some(number) = fields.get("successThreshold").filter(|n| until_ready && n.as_i64().is_some_and(|n| n > 1)) {
@@ -131,11 +138,11 @@ pub(super) fn probe(fields: &Fields, path: &str, report: &mut Report) {
     }
 }
 
-pub(super) fn lifecycle(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn lifecycle(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     handler(fields, path, &["exec", "httpGet", "tcpSocket", "sleep"], report);
 }
 
-fn handler(fields: &Fields, path: &str, kinds: &[&str], report: &mut Report) {
+fn handler(fields: &JsonObject, path: &str, kinds: &[&str], report: &mut ValidationReport) {
     let mut present = kinds.iter().filter(|kind| fields.get(**kind).is_some_and(|handler| !handler.is_null()));
     if present.next().is_none() {
         report.required(path.to_owned(), "must specify a handler type");

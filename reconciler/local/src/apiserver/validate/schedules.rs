@@ -1,20 +1,21 @@
-//! When a CronJob runs: five fields, or a word for them, as the real server's reader has them.
+//! The schedule of a CronJob, read like a real server reads it: five fields, or a word for them.
 
-use super::kinds::{Fields, text};
-use super::{Report, below};
 use serde_json::json;
+
+use super::{ValidationReport, below, text};
+use crate::apiserver::object::JsonObject;
 
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const WORDS: [&str; 7] = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
 
-/// A field: its least and greatest number, and names for the numbers from the least on.
-type Field = (u32, u32, &'static [&'static str]);
+/// The least and the greatest number of a field, and names for its numbers, of which the first is for the least.
+type CronField = (u32, u32, &'static [&'static str]);
 
 /// Minute, hour, day of the month, month, day of the week.
-const FIELDS: [Field; 5] = [(0, 59, &[]), (0, 23, &[]), (1, 31, &[]), (1, 12, &MONTHS), (0, 6, &DAYS)];
+const FIELDS: [CronField; 5] = [(0, 59, &[]), (0, 23, &[]), (1, 31, &[]), (1, 12, &MONTHS), (0, 6, &DAYS)];
 
-pub(super) fn cron_job(fields: &Fields, path: &str, report: &mut Report) {
+pub(super) fn cron_job(fields: &JsonObject, path: &str, report: &mut ValidationReport) {
     let schedule = text(fields, "schedule");
     if schedule.is_empty() {
         report.required(below(path, "schedule"), "");
@@ -58,7 +59,7 @@ fn read(schedule: &str) -> Result<(), String> {
     ranges.try_for_each(|(range, field)| check_range(range, field))
 }
 
-fn check_range(range: &str, (least, most, names): Field) -> Result<(), String> {
+fn check_range(range: &str, (least, most, names): CronField) -> Result<(), String> {
     if range.is_empty() {
         return Ok(());
     }
@@ -69,7 +70,7 @@ fn check_range(range: &str, (least, most, names): Field) -> Result<(), String> {
         return Err(format!("too many slashes: {range}"));
     }
     let number = |text: &str| match names.iter().position(|name| text.eq_ignore_ascii_case(name)) {
-        Some(place) => Ok(least + u32::try_from(place).unwrap_or(0)),
+        Some(index) => Ok(least + u32::try_from(index).unwrap_or(0)),
         None => text.parse::<u32>().map_err(|_| format!("failed to parse int from {text}: invalid syntax")),
     };
     let (start, end) = match bounds.as_slice() {
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schedule_is_read_as_the_real_server_reads_it() {
+    fn a_schedule_is_read_like_a_real_server_reads_it() {
         for fine in [
             "* * * * *",
             "*/5 0-23/2 1,15 jan-MAR mon-fri",

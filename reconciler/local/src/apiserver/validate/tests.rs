@@ -1,11 +1,12 @@
-//! What is refused, and in which words: those that a real server was heard to use.
+//! What is refused, with the messages of a real server.
+
+use serde_json::json;
 
 use super::*;
 use crate::apiserver::defaults;
-use serde_json::json;
 
 fn refused(kind: (&str, &str, &str), mut object: Value) -> Vec<String> {
-    let schema = Schema::builtin();
+    let schema = ApiSchema::builtin();
     let id = schema.type_of(kind.0, kind.1, kind.2).unwrap();
     defaults::apply(schema, id, &mut object);
     let mut found: Vec<_> =
@@ -35,7 +36,7 @@ fn an_empty_deployment_lacks_a_selector_and_containers() {
 }
 
 #[test]
-fn a_selector_must_select_the_template() {
+fn the_selector_of_a_deployment_must_select_its_template() {
     let mut spec = web(json!({"containers": [{"name": "main", "image": "i"}]}));
     assert_eq!(deployment(spec.clone()), [""; 0]);
     spec["template"]["metadata"]["labels"] = json!({"app": "other"});
@@ -65,7 +66,7 @@ fn containers_and_their_ports_are_checked() {
 }
 
 #[test]
-fn values_of_a_few_are_named_and_requests_stay_within_limits() {
+fn supported_values_are_listed_and_requests_must_stay_within_limits() {
     let mut spec = web(json!({"restartPolicy": "Never", "containers": [{"name": "main", "image": "i",
         "imagePullPolicy": "Sometimes", "resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}}]}));
     spec["strategy"] = json!({"type": "Slowly"});
@@ -81,7 +82,7 @@ fn values_of_a_few_are_named_and_requests_stay_within_limits() {
 }
 
 #[test]
-fn mounts_need_their_volumes() {
+fn mounts_need_volumes_and_unique_paths() {
     let spec = web(json!({"volumes": [{"name": "v"}, {"name": "v"}], "containers": [{"name": "a", "image": "i",
         "volumeMounts": [{"name": "v", "mountPath": "/a"}, {"name": "w", "mountPath": "/a"}]}]}));
     assert_eq!(
@@ -95,7 +96,7 @@ fn mounts_need_their_volumes() {
 }
 
 #[test]
-fn a_service_must_make_sense() {
+fn services_and_their_ports_are_checked() {
     let service = |spec: Value| refused(("", "v1", "Service"), json!({ "spec": spec }));
     assert_eq!(service(json!({})), ["spec.ports: Required value"]);
     assert_eq!(service(json!({"clusterIP": "None"})), [""; 0]);
@@ -115,7 +116,7 @@ fn a_service_must_make_sense() {
 }
 
 #[test]
-fn metadata_and_keys_are_checked() {
+fn metadata_and_the_keys_of_config_maps_are_checked() {
     let found = refused(
         ("", "v1", "ConfigMap"),
         json!({"metadata": {"labels": {"a b": "c", "d": "e f"}, "annotations": {"x y": "z"}, "finalizers": ["plain"]},
@@ -129,7 +130,7 @@ fn metadata_and_keys_are_checked() {
 }
 
 #[test]
-fn the_kinds_around_workloads_are_checked() {
+fn claims_jobs_policies_roles_and_ingresses_are_checked() {
     let claim = json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "-1"}}}});
     assert_eq!(
         refused(("", "v1", "PersistentVolumeClaim"), claim),
