@@ -16,7 +16,7 @@ async fn owned(stack: &Stack, name: &str, owner: &Value) {
 }
 
 #[tokio::test]
-async fn a_finalizer_holds_an_object_until_it_is_removed() {
+async fn an_object_stays_until_its_finalizer_is_removed() {
     let stack = Stack::new().await;
     let path = format!("{MAPS}/a");
     let mut object = map("a");
@@ -45,7 +45,7 @@ async fn a_delete_with_another_uid_is_refused() {
 }
 
 #[tokio::test]
-async fn what_an_object_owned_goes_with_it() {
+async fn the_dependents_of_a_deleted_object_are_deleted() {
     let stack = Stack::new().await;
     let owner = stack.post(MAPS, &map("owner")).await.ok();
     owned(&stack, "child", &owner).await;
@@ -56,7 +56,7 @@ async fn what_an_object_owned_goes_with_it() {
 }
 
 #[tokio::test]
-async fn in_the_foreground_the_owner_goes_last() {
+async fn a_foreground_deletion_removes_the_owner_after_its_dependents() {
     let stack = Stack::new().await;
     let owner = stack.post(MAPS, &map("owner")).await.ok();
     owned(&stack, "child", &owner).await;
@@ -72,7 +72,7 @@ async fn in_the_foreground_the_owner_goes_last() {
 }
 
 #[tokio::test]
-async fn orphans_stay_and_lose_the_reference() {
+async fn orphans_stay_and_lose_the_reference_to_their_owner() {
     let stack = Stack::new().await;
     let owner = stack.post(MAPS, &map("owner")).await.ok();
     owned(&stack, "child", &owner).await;
@@ -83,7 +83,7 @@ async fn orphans_stay_and_lose_the_reference() {
 }
 
 #[tokio::test]
-async fn a_namespace_goes_with_all_that_is_in_it() {
+async fn a_namespace_is_deleted_after_all_that_is_in_it() {
     let stack = Stack::new().await;
     let created = stack.post("/api/v1/namespaces", &json!({"metadata": {"name": "gone"}})).await.ok();
     assert_eq!(created["status"]["phase"], "Active");
@@ -135,7 +135,7 @@ async fn a_restart_keeps_objects_and_never_reuses_a_version() {
 }
 
 #[tokio::test]
-async fn a_damaged_store_says_so_and_what_to_do() {
+async fn the_error_of_a_damaged_store_says_what_to_do() {
     let stack = Stack::new().await;
     for n in 0..50 {
         stack.post(MAPS, &map(&format!("a{n}"))).await.ok();

@@ -39,7 +39,7 @@ async fn send(addr: std::net::SocketAddr, requests: Vec<(String, Value)>) {
     }
 }
 
-/// Eleven objects of an app, about as a template renders them.
+/// Eleven objects of an app.
 fn app(index: usize) -> Vec<(String, Value)> {
     let namespace = format!("app-{index}");
     let core = |kind: &str, name: &str| format!("/api/v1/namespaces/{namespace}/{kind}/{name}");

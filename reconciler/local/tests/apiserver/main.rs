@@ -1,6 +1,6 @@
-//! The embedded API server, asked over HTTP as any client would.
+//! The embedded API server, used over HTTP as by any client.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on says where
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot continue fails at that line
 
 mod client;
 mod deletion;

@@ -1,4 +1,4 @@
-//! Create, read, replace, patch, apply: the outcomes and the refusals.
+//! Create, read, replace, patch and apply: what they do, and what is refused.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ async fn an_object_is_created_read_replaced_patched_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_second_object_of_a_name_is_refused() {
+async fn a_second_object_with_the_same_name_is_refused() {
     let stack = Stack::new().await;
     stack.post(MAPS, &map("a")).await.ok();
     let refused = stack.post(MAPS, &map("a")).await;
@@ -100,7 +100,7 @@ async fn an_apply_without_a_manager_is_refused() {
 }
 
 #[tokio::test]
-async fn a_dry_run_answers_and_writes_nothing() {
+async fn a_dry_run_shows_the_outcome_and_writes_nothing() {
     let stack = Stack::new().await;
     let planned = stack.patch(&format!("{MAPS}/a?fieldManager=one&dryRun=All"), APPLY, &map("a")).await.ok();
     assert_eq!(planned["data"]["key"], "1");
@@ -113,7 +113,7 @@ async fn a_dry_run_answers_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn status_and_specification_are_written_apart() {
+async fn status_and_specification_are_written_separately() {
     let stack = Stack::with(|config| config.controllers = false).await;
     let all = "/apis/apps/v1/namespaces/default/deployments";
     let mut object = deployment("web", 1);
@@ -135,7 +135,7 @@ async fn status_and_specification_are_written_apart() {
 }
 
 #[tokio::test]
-async fn fixed_fields_stay() {
+async fn a_change_of_an_immutable_field_is_refused() {
     let stack = Stack::with(|config| config.controllers = false).await;
     let all = "/apis/apps/v1/namespaces/default/deployments";
     stack.post(all, &deployment("web", 1)).await.ok();
@@ -147,7 +147,7 @@ async fn fixed_fields_stay() {
 }
 
 #[tokio::test]
-async fn names_are_generated_and_judged() {
+async fn names_are_generated_and_invalid_names_and_namespaces_refused() {
     let stack = Stack::new().await;
     let generated = stack.post(MAPS, &json!({"metadata": {"generateName": "job-"}})).await.ok();
     assert_eq!(generated["metadata"]["name"].as_str().unwrap().len(), 9);
@@ -166,7 +166,7 @@ async fn names_are_generated_and_judged() {
 }
 
 #[tokio::test]
-async fn protobuf_is_refused_with_advice_and_never_sent() {
+async fn protobuf_is_refused_with_advice_and_never_answered() {
     let stack = Stack::new().await;
     let refused = stack.send("POST", MAPS, "application/vnd.kubernetes.protobuf", "k8s\0").await;
     assert_eq!((refused.code, refused.json()["reason"].clone()), (415, json!("UnsupportedMediaType")));
@@ -179,7 +179,7 @@ async fn protobuf_is_refused_with_advice_and_never_sent() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_named_and_wrong_values_refused() {
+async fn unknown_fields_are_reported_and_wrong_values_refused() {
     let stack = Stack::new().await;
     let mut object = map("a");
     object["dta"] = json!({});
@@ -198,7 +198,7 @@ async fn unknown_fields_are_named_and_wrong_values_refused() {
 }
 
 #[tokio::test]
-async fn yaml_is_read_and_two_equal_keys_are_not() {
+async fn yaml_is_read_unless_a_key_occurs_twice() {
     let stack = Stack::new().await;
     let yaml = "metadata:\n  name: a\ndata:\n  key: text\n";
     let created = stack.send("POST", MAPS, "application/yaml", yaml).await;
@@ -210,7 +210,7 @@ async fn yaml_is_read_and_two_equal_keys_are_not() {
 }
 
 #[tokio::test]
-async fn strangers_are_turned_away() {
+async fn foreign_hosts_browsers_and_large_bodies_are_refused() {
     let stack = Stack::new().await;
     for headers in ["Host: rebound.example.com\r\n", "Origin: https://example.com\r\n"] {
         let refused = stack.try_send("GET", MAPS, headers, "").await.unwrap();
@@ -225,7 +225,7 @@ async fn strangers_are_turned_away() {
 }
 
 #[tokio::test]
-async fn what_is_too_deep_to_be_read_back_is_refused_at_once() {
+async fn an_object_too_deep_to_be_read_back_is_refused() {
     let stack = Stack::new().await;
     let all = "/apis/apps/v1/namespaces/default/controllerrevisions";
     let mut refused = 0;
@@ -248,7 +248,7 @@ async fn what_is_too_deep_to_be_read_back_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn queries_that_say_nothing_sensible_are_refused() {
+async fn queries_with_nonsensical_values_are_refused() {
     let stack = Stack::new().await;
     for (query, code) in [
         ("timeoutSeconds=abc&watch=1", 400),

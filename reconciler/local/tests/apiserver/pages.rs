@@ -1,11 +1,11 @@
-//! Discovery, OpenAPI, tables, health, reviews, and paths that are not there.
+//! Discovery, OpenAPI, tables, health, access reviews, and paths that are not served.
 
 use serde_json::json;
 
 use crate::client::{MAPS, Stack, map};
 
 #[tokio::test]
-async fn unknown_paths_answer_as_a_real_server_does() {
+async fn unknown_paths_are_answered_like_a_real_server_does() {
     let stack = Stack::new().await;
     for path in [
         "/apis/example.com/v1",
@@ -27,7 +27,7 @@ async fn unknown_paths_answer_as_a_real_server_does() {
 }
 
 #[tokio::test]
-async fn discovery_tells_the_same_in_both_forms() {
+async fn discovery_is_the_same_in_both_forms() {
     let stack = Stack::new().await;
     let accept = "Accept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json\r\n";
     let reply = stack.try_send("GET", "/apis", accept, "").await.unwrap();
@@ -45,7 +45,7 @@ async fn discovery_tells_the_same_in_both_forms() {
 }
 
 #[tokio::test]
-async fn openapi_knows_how_lists_are_merged() {
+async fn openapi_says_how_lists_are_merged() {
     let stack = Stack::new().await;
     let index = stack.get("/openapi/v3").await.ok();
     let path = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap();
@@ -56,7 +56,7 @@ async fn openapi_knows_how_lists_are_merged() {
 }
 
 #[tokio::test]
-async fn kubectl_gets_the_older_schemas_that_it_falls_back_to() {
+async fn kubectl_gets_the_openapi_v2_to_which_it_falls_back() {
     let stack = Stack::new().await;
     let accept = "Accept: application/com.github.proto-openapi.spec.v2@v1.0+protobuf\r\n";
     let reply = stack.try_send("GET", "/openapi/v2", accept, "").await.unwrap();
@@ -80,7 +80,7 @@ async fn a_table_has_columns_for_people() {
 }
 
 #[tokio::test]
-async fn health_version_and_access_reviews_answer() {
+async fn health_version_and_access_reviews_are_answered() {
     let stack = Stack::new().await;
     assert_eq!(stack.get("/readyz").await.text, "ok");
     assert!(stack.get("/version").await.ok()["gitVersion"].as_str().unwrap().starts_with("v1."));
@@ -89,7 +89,7 @@ async fn health_version_and_access_reviews_answer() {
 }
 
 #[tokio::test]
-async fn tables_say_of_networks_and_schedules_what_a_real_server_says() {
+async fn cells_of_tables_are_those_of_a_real_server() {
     let stack = Stack::new().await;
     let networks = "/apis/networking.k8s.io/v1/namespaces/default";
     let backend = json!({"service": {"name": "a", "port": {"number": 80}}});

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::client::{MAPS, MERGE, Stack, labelled, map};
 
 #[tokio::test]
-async fn a_watch_shows_each_change_once_from_its_version_on() {
+async fn a_watch_shows_each_change_after_its_version_once() {
     let stack = Stack::new().await;
     stack.post(MAPS, &map("before")).await.ok();
     let version = stack.get(MAPS).await.ok()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
@@ -23,7 +23,7 @@ async fn a_watch_shows_each_change_once_from_its_version_on() {
 }
 
 #[tokio::test]
-async fn a_watch_without_a_version_begins_with_what_is_there() {
+async fn a_watch_without_a_version_begins_with_all_objects() {
     let stack = Stack::new().await;
     stack.post(MAPS, &map("a")).await.ok();
     let mut watch = stack.watch(&format!("{MAPS}?watch=1&timeoutSeconds=1&allowWatchBookmarks=true")).await;
@@ -47,7 +47,7 @@ async fn initial_events_end_with_a_bookmark_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_selector_sees_objects_come_and_go() {
+async fn objects_that_begin_or_cease_to_match_a_selector_are_added_or_deleted() {
     let stack = Stack::new().await;
     stack.post(MAPS, &labelled("a", "x")).await.ok();
     let mut watch = stack.watch(&format!("{MAPS}?watch=1&labelSelector=app%3Dx")).await;
@@ -65,7 +65,7 @@ async fn a_selector_sees_objects_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_version_older_than_the_history_is_gone() {
+async fn a_watch_from_a_version_older_than_the_history_is_refused() {
     let stack = Stack::with(|config| config.history = 4).await;
     let first = stack.post(MAPS, &map("a")).await.ok();
     let version = first["metadata"]["resourceVersion"].as_str().unwrap();
@@ -78,7 +78,7 @@ async fn a_version_older_than_the_history_is_gone() {
 }
 
 #[tokio::test]
-async fn open_watches_end_when_history_is_forgotten() {
+async fn open_watches_end_when_they_are_expired_or_dropped() {
     let stack = Stack::new().await;
     let mut watch = stack.watch(&format!("{MAPS}?watch=1")).await;
     stack.server.expire_watches();

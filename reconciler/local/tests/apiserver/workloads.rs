@@ -1,4 +1,4 @@
-//! Simulated workloads become ready, roll over, and fail when told to.
+//! Simulated workloads become ready, roll over, and fail if an annotation says so.
 
 use dayfly_local::apiserver::FAIL_ANNOTATION;
 use serde_json::json;
@@ -28,24 +28,24 @@ async fn a_deployment_becomes_available_with_its_pods_and_rolls_over() {
     template["template"]["spec"]["containers"][0]["image"] = "registry.example.com/main:2".into();
     stack.patch(&path, MERGE, &json!({"spec": template})).await.ok();
     stack.until(&path, |reply| available(reply, 3)).await;
-    let settled = stack.get(&path).await.ok();
+    let converged = stack.get(&path).await.ok();
     let pods = stack.get(PODS).await.ok();
     let new = |p: &serde_json::Value| p["spec"]["containers"][0]["image"] == "registry.example.com/main:2";
     assert!(pods["items"].as_array().unwrap().iter().all(new), "{pods}");
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    assert_eq!(stack.get(&path).await.ok(), settled);
+    assert_eq!(stack.get(&path).await.ok(), converged);
     let before = json!({"containers": [{"image": "registry.example.com/main:1", "name": "main"}]});
     let merge = "application/strategic-merge-patch+json";
     stack.patch(&path, merge, &json!({"spec": {"template": {"spec": before}}})).await.ok();
     stack.until(&path, |reply| reply.text.contains("\"deployment.kubernetes.io/revision\":\"3\"")).await;
     let sets = stack.get("/apis/apps/v1/namespaces/default/replicasets").await.ok();
-    assert_eq!(sets["items"].as_array().unwrap().len(), 2, "an earlier template takes its ReplicaSet up again");
+    assert_eq!(sets["items"].as_array().unwrap().len(), 2, "an earlier template uses its ReplicaSet again");
     stack.delete(&path).await.ok();
     stack.until(PODS, |reply| reply.json()["items"] == json!([])).await;
 }
 
 #[tokio::test]
-async fn a_deployment_that_is_told_to_fail_says_why_until_it_may_run() {
+async fn a_deployment_with_the_fail_annotation_reports_its_reason_until_the_annotation_is_removed() {
     let stack = Stack::new().await;
     let path = format!("{DEPLOYMENTS}/web");
     let mut object = deployment("web", 1);
@@ -61,7 +61,7 @@ async fn a_deployment_that_is_told_to_fail_says_why_until_it_may_run() {
 }
 
 #[tokio::test]
-async fn jobs_complete_claims_are_bound_and_stateful_pods_have_numbers() {
+async fn jobs_complete_claims_are_bound_and_pods_of_stateful_sets_are_numbered() {
     let stack = Stack::new().await;
     let template = deployment("x", 1)["spec"]["template"].clone();
     let mut job = json!({"metadata": {"name": "once"}, "spec": {"template": template}});
@@ -83,7 +83,7 @@ async fn jobs_complete_claims_are_bound_and_stateful_pods_have_numbers() {
 }
 
 #[tokio::test]
-async fn services_get_addresses_that_stay() {
+async fn services_get_addresses_and_keep_them() {
     let stack = Stack::new().await;
     let all = "/api/v1/namespaces/default/services";
     let service = |name: &str| json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}});
@@ -97,7 +97,7 @@ async fn services_get_addresses_that_stay() {
 }
 
 #[tokio::test]
-async fn a_number_that_the_field_cannot_hold_is_refused() {
+async fn a_number_too_large_for_its_field_is_refused() {
     let stack = Stack::new().await;
     let mut object = deployment("web", 1);
     object["spec"]["replicas"] = 5_000_000_000_i64.into();
@@ -109,7 +109,7 @@ async fn a_number_that_the_field_cannot_hold_is_refused() {
 }
 
 #[tokio::test]
-async fn of_many_replicas_some_have_pods_and_all_are_counted() {
+async fn all_of_many_replicas_are_counted_and_at_most_500_have_pods() {
     let stack = Stack::new().await;
     stack.post(DEPLOYMENTS, &deployment("web", i32::MAX as u32)).await.ok();
     stack.until(&format!("{DEPLOYMENTS}/web"), |reply| available(reply, i32::MAX as u32)).await;
@@ -117,7 +117,7 @@ async fn of_many_replicas_some_have_pods_and_all_are_counted() {
 }
 
 #[tokio::test]
-async fn a_deployment_takes_over_the_set_that_an_orphaning_one_left() {
+async fn a_deployment_adopts_the_replica_set_that_an_orphaning_deletion_left() {
     let stack = Stack::new().await;
     let path = format!("{DEPLOYMENTS}/web");
     stack.post(DEPLOYMENTS, &deployment("web", 2)).await.ok();
@@ -132,7 +132,7 @@ async fn a_deployment_takes_over_the_set_that_an_orphaning_one_left() {
 }
 
 #[tokio::test]
-async fn a_workload_that_is_made_again_at_once_becomes_ready() {
+async fn a_workload_that_is_deleted_and_created_again_at_once_becomes_ready() {
     let stack = Stack::new().await;
     let set = "/apis/apps/v1/namespaces/default/statefulsets";
     let stateful = json!({"metadata": {"name": "db"}, "spec": {"serviceName": "db",
@@ -150,7 +150,7 @@ async fn a_workload_that_is_made_again_at_once_becomes_ready() {
 }
 
 #[tokio::test]
-async fn a_paused_deployment_only_scales_and_old_sets_are_forgotten() {
+async fn a_paused_deployment_only_scales_and_old_replica_sets_are_deleted() {
     let stack = Stack::new().await;
     let path = format!("{DEPLOYMENTS}/web");
     let sets = "/apis/apps/v1/namespaces/default/replicasets";
