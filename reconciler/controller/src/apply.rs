@@ -1,8 +1,10 @@
 //! The pass's part in applying: what is due is planned, a part at a time, and carried out for many scopes at once.
 
+use std::sync::Arc;
+
 use dayfly_cluster::{ChangeSet, Cluster, WaitLimits};
 use dayfly_judge::policy::Admitted;
-use dayfly_judge::render::{self, Manifests};
+use dayfly_judge::render::Manifests;
 use dayfly_model::names::InstanceKey;
 use dayfly_model::platform::environment::Drift;
 use dayfly_model::scope::{Location, Scope};
@@ -41,7 +43,7 @@ enum Wanted {
     /// What policy admitted.
     Admitted(Admitted),
     /// A tier's shared objects.
-    Shared(Manifests),
+    Shared(Arc<Manifests>),
     /// What is there, without what lets traffic in: of an app that is past its end, and of which nothing is admitted.
     NoRoutes,
 }
@@ -129,8 +131,8 @@ impl Reconciler {
         let environment = view.platform.environments.get(scope.tier())?.get()?;
         let (wanted, expires) = match scope {
             Scope::Instance(key) => (self.wanted(view, key, pass)?, view.expiry(&key.app, now)),
-            Scope::Shared(_) => match render::render_shared(environment) {
-                Ok(manifests) => (Wanted::Shared(manifests), None),
+            Scope::Shared(tier) => match &view.shared.get(tier)?.manifests {
+                Ok(manifests) => (Wanted::Shared(manifests.clone()), None),
                 Err(errors) => {
                     pass.diagnostics.extend(errors.iter().cloned());
                     return None;

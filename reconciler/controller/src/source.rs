@@ -7,16 +7,17 @@ use dayfly_git as git;
 use dayfly_git::ledger;
 use dayfly_git::{Repository, Tip};
 use dayfly_judge::evaluate::{Approved, Desired, Evaluation, Evaluator, Moment};
+use dayfly_judge::render;
 use dayfly_lifecycle::history::{AppChange, AppFacts, History};
 use dayfly_lifecycle::ledger::{Approvals, Verifier};
 use dayfly_model::digest::Revision;
-use dayfly_model::names::{InstanceKey, TemplateRef};
+use dayfly_model::names::{InstanceKey, TemplateRef, TierName};
 use dayfly_model::platform::{Environment, Item, Platform};
 use dayfly_model::snapshot::Snapshot;
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::view::{Homes, View};
+use crate::view::{Homes, RenderedShared, View};
 
 /// The folders whose content is that of the approved control revision, whatever the tip says.
 const CONTROL: [&str; 3] = ["environments/", "policies/", ".github/"];
@@ -37,6 +38,7 @@ pub struct Source {
     instances: BTreeMap<InstanceKey, Option<Arc<Platform>>>,
     /// Where the tiers of approved commits were.
     homes: BTreeMap<Revision, Arc<Homes>>,
+    shared: BTreeMap<TierName, Arc<RenderedShared>>,
 }
 
 /// A commit that was read.
@@ -91,6 +93,7 @@ impl Source {
             judged: None,
             instances: BTreeMap::new(),
             homes: BTreeMap::new(),
+            shared: BTreeMap::new(),
         }
     }
 
@@ -185,6 +188,7 @@ impl Source {
                 (Arc::new(judged), renders)
             }
         };
+        self.render_shared(&platform);
         let (tip_platform, baseline) = (platform.clone(), baseline.platform);
         self.judged = Some(Judged { tip: tip_platform, baseline, moment, evaluation: evaluation.clone() });
         self.tip = Some(Loaded { snapshot: snapshot.clone(), platform: platform.clone(), control: approvals.control });
@@ -194,12 +198,26 @@ impl Source {
             approvals,
             snapshot,
             platform,
+            shared: self.shared.clone(),
             evaluation,
             renders,
             control_waits,
             history: self.history.clone(),
             ancestors: self.ancestors.clone(),
         })
+    }
+
+    /// Renders the shared objects of every tier whose folder changed.
+    fn render_shared(&mut self, platform: &Platform) {
+        let mut shared = BTreeMap::new();
+        for (tier, item) in &platform.environments {
+            let Some(environment) = item.get() else { continue };
+            let known = self.shared.get(tier).filter(|known| known.folder == item.folder).cloned();
+            let render =
+                || RenderedShared { folder: item.folder, manifests: render::render_shared(environment).map(Arc::new) };
+            shared.insert(tier.clone(), known.unwrap_or_else(|| Arc::new(render())));
+        }
+        self.shared = shared;
     }
 
     /// The files of the approved baseline; what they share with other files is read once.

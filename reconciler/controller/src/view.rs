@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use dayfly_git::Tip;
 use dayfly_judge::evaluate::Evaluation;
+use dayfly_judge::render::Manifests;
 use dayfly_lifecycle::Situation;
 use dayfly_lifecycle::history::History;
 use dayfly_lifecycle::ledger::Approvals;
-use dayfly_model::diagnostic::Diagnostic;
-use dayfly_model::digest::Revision;
+use dayfly_model::diagnostic::{Diagnostic, Diagnostics};
+use dayfly_model::digest::{Digest, Revision};
 use dayfly_model::names::{AppName, InstanceKey, TierName};
 use dayfly_model::platform::Platform;
 use dayfly_model::platform::environment::ClusterRef;
@@ -18,6 +19,13 @@ use jiff::Timestamp;
 
 /// The cluster that each tier is on.
 pub type Homes = BTreeMap<TierName, ClusterRef>;
+
+/// A tier's shared objects, rendered.
+pub(crate) struct RenderedShared {
+    /// The digest of the tier's folder that they were rendered from.
+    pub folder: Digest,
+    pub manifests: Result<Arc<Manifests>, Diagnostics>,
+}
 
 /// What git says now.
 pub struct View {
@@ -31,6 +39,8 @@ pub struct View {
     pub platform: Arc<Platform>,
     /// Every app, judged.
     pub evaluation: Arc<Evaluation>,
+    /// The shared objects of each tier that can be read, rendered, or why they cannot be.
+    pub(crate) shared: BTreeMap<TierName, Arc<RenderedShared>>,
     /// How many apps were rendered and decided for this view.
     pub renders: usize,
     /// Whether the tip's environments, policies or gate differ from the approved ones and wait for approval.
