@@ -1,5 +1,4 @@
 //! How apps live and die: a repository, the embedded cluster, and the very passes that production runs.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
 //! The real API server that other tests ask is whole, and goes when they go.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::time::Duration;
 

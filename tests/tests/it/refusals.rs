@@ -1,7 +1,6 @@
 //! What a cluster refuses: by a quota, a rule of its own, a webhook that hangs, rights that are absent, a kind that it does
 //! not have. The embedded API server is told to say what a real one says; a real one has its own reasons. On both the
 //! object and the next step are named, nothing is deleted, neighbors go on, and all converges when the reason is gone.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,4 @@
 //! What the cluster door promises, tried against a real API server and the embedded one.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! What is not to be trusted: histories that were rewritten, lines that a merge swapped, ledgers cut short, kubeconfigs that
 //! lead elsewhere. Everything stays as it is, and is told.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,5 @@
 //! What goes wrong in a cluster: whole passes against an API server that fails on purpose. Whatever happens is told with
 //! the object's name, nothing is lost, neighbors go on, and at most two further passes bring all to what git says.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,4 @@
 //! How apps leave: a cluster that their tier moved away from, and a world in which their time is up.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::collections::BTreeSet;
 

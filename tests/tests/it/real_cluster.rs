@@ -1,5 +1,4 @@
 //! The sample platform on a real kube-apiserver: the same passes, the same promises.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_plan::status::Phase;

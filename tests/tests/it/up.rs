@@ -1,5 +1,4 @@
 //! `dayfly up` as people run it: a process, its folder, and what others do beside it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

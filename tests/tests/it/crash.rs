@@ -1,5 +1,4 @@
 //! SIGKILL at every call that leaves the process, before it and after it: at most two passes later all is as git says.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
