@@ -4,7 +4,7 @@
 //! the real one where `KUBEBUILDER_ASSETS` names it; then conversations that chance makes up are compared, too.
 //! `RECORD=1` records anew; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` steer chance. `laxities.yaml` names the conversations
 //! in which the embedded server is known to answer differently, and why; it names no others.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails loudly")]
 
 mod generate;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dayfly_local::apiserver::{ApiServer, Config};
-use dayfly_tests::conversation::{Answer, Conversation, Step};
+use dayfly_tests::conversation::{ApiRequest, ApiResponse, Conversation};
 use dayfly_tests::oracle::Oracle;
 use kube::Client;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -35,11 +35,11 @@ const WORDED: [&str; 3] = ["AlreadyExists", "Conflict", "NotFound"];
 struct Case {
     topic: String,
     name: String,
-    steps: Vec<Step>,
+    requests: Vec<ApiRequest>,
 }
 
 /// What was answered, by topic and by name of the conversation.
-type Recording = BTreeMap<String, BTreeMap<String, Vec<Answer>>>;
+type Recording = BTreeMap<String, BTreeMap<String, Vec<ApiResponse>>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -72,10 +72,10 @@ fn trials(cases: &[Case], ours: &Client, real: Option<&Client>) -> Vec<Trial> {
             let name = format!("{server}: {}: {}", case.topic, case.name);
             let lax = server == "embedded" && laxities.contains_key(&format!("{}: {}", case.topic, case.name));
             let run = move || {
-                let found = here.block_on(talk(&client.expect("a server"), &case.steps));
+                let found = here.block_on(talk(&client.expect("a server"), &case.requests));
                 let expected = recording.get(&case.topic).and_then(|topic| topic.get(&case.name));
                 let expected = expected.ok_or("nothing is recorded: run with RECORD=1")?;
-                match difference(&case.steps, &found, expected) {
+                match difference(&case.requests, &found, expected) {
                     None if lax => Err("agrees by now: take it out of laxities.yaml".into()),
                     Some(difference) if !lax => Err(difference.into()),
                     _ => Ok(()),
@@ -102,13 +102,13 @@ fn laxities(cases: &[Case]) -> BTreeMap<String, String> {
 }
 
 /// Has one conversation in a namespace of its own.
-async fn talk(client: &Client, steps: &[Step]) -> Vec<Answer> {
+async fn talk(client: &Client, requests: &[ApiRequest]) -> Vec<ApiResponse> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let namespace = format!("conversation-{:06}", COUNT.fetch_add(1, Ordering::Relaxed));
     let mut conversation = Conversation::begin(client.clone(), &namespace).await;
     let mut answers = Vec::new();
-    for step in steps {
-        answers.push(conversation.say(step).await);
+    for request in requests {
+        answers.push(conversation.exchange(request).await);
     }
     answers
 }
@@ -116,34 +116,34 @@ async fn talk(client: &Client, steps: &[Step]) -> Vec<Answer> {
 fn chance(here: &Handle, ours: &Client, real: &Client) -> Result<(), Failed> {
     let cases = std::env::var("PROPTEST_CASES").map_or(50, |cases| cases.parse().unwrap());
     let config = test_runner::Config { cases, failure_persistence: None, ..test_runner::Config::default() };
-    let outcome = TestRunner::new(config).run(&generate::conversation(), |steps| {
-        let (found, expected) = here.block_on(async { (talk(ours, &steps).await, talk(real, &steps).await) });
-        difference(&steps, &found, &expected).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
+    let outcome = TestRunner::new(config).run(&generate::conversation(), |requests| {
+        let (found, expected) = here.block_on(async { (talk(ours, &requests).await, talk(real, &requests).await) });
+        difference(&requests, &found, &expected).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
     });
     outcome.map_err(|error| match error {
-        test_runner::TestError::Fail(difference, steps) => {
-            let steps: Vec<String> = steps.iter().map(Step::to_string).collect();
-            format!("{}\n{difference}", steps.join("\n")).into()
+        test_runner::TestError::Fail(difference, requests) => {
+            let requests: Vec<String> = requests.iter().map(ApiRequest::to_string).collect();
+            format!("{}\n{difference}", requests.join("\n")).into()
         }
         abort => abort.to_string().into(),
     })
 }
 
-/// Where the answers part, step by step.
-fn difference(steps: &[Step], found: &[Answer], expected: &[Answer]) -> Option<String> {
+/// Where the responses differ, request by request.
+fn difference(requests: &[ApiRequest], found: &[ApiResponse], expected: &[ApiResponse]) -> Option<String> {
     let mut differences = String::new();
-    for (step, (found, expected)) in steps.iter().zip(found.iter().zip(expected)) {
+    for (request, (found, expected)) in requests.iter().zip(found.iter().zip(expected)) {
         let [found, expected] = [found, expected].map(essence);
         if found != expected {
             let diff = TextDiff::from_lines(&expected, &found).unified_diff().context_radius(4).to_string();
-            differences += &format!("{step}\n{diff}");
+            differences += &format!("{request}\n{diff}");
         }
     }
     (!differences.is_empty()).then_some(differences)
 }
 
-/// An answer without the words of refusals, which are for people.
-fn essence(answer: &Answer) -> String {
+/// A response without the words of refusals, which are for people.
+fn essence(answer: &ApiResponse) -> String {
     let mut answer = answer.clone();
     let status = &mut answer.body;
     if status["kind"] == "Status" && !WORDED.iter().any(|reason| status["reason"] == *reason) {
@@ -166,9 +166,9 @@ fn cases() -> Vec<Case> {
     for file in files {
         let topic = file.file_stem().unwrap().to_string_lossy().into_owned();
         let text = fs::read_to_string(&file).unwrap();
-        let table: BTreeMap<String, Vec<Step>> =
+        let table: BTreeMap<String, Vec<ApiRequest>> =
             serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        cases.extend(table.into_iter().map(|(name, steps)| Case { topic: topic.clone(), name, steps }));
+        cases.extend(table.into_iter().map(|(name, requests)| Case { topic: topic.clone(), name, requests }));
     }
     cases
 }
@@ -187,7 +187,7 @@ fn recording(cases: &[Case]) -> Recording {
 async fn answers(client: &Client, cases: &[Case]) -> Recording {
     let mut recording = Recording::new();
     for case in cases {
-        let answers = talk(client, &case.steps).await;
+        let answers = talk(client, &case.requests).await;
         recording.entry(case.topic.clone()).or_default().insert(case.name.clone(), answers);
     }
     recording

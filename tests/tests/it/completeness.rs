@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dayfly_tests::environment::shipped;
+use dayfly_tests::folders::repository_root;
 
 /// The files of Rust and the folders in a folder.
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -34,7 +34,7 @@ fn unnamed_modules(parent: &Path, folder: &Path) -> Vec<String> {
 
 #[test]
 fn every_file_and_folder_of_tests_is_a_target_of_the_manifest() {
-    let package = shipped().join("tests");
+    let package = repository_root().join("tests");
     let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
     for path in sources(&package.join("tests")) {
         let target = if path.is_dir() { format!("{}/main.rs", name(&path)) } else { name(&path) };
@@ -45,8 +45,8 @@ fn every_file_and_folder_of_tests_is_a_target_of_the_manifest() {
 
 #[test]
 fn every_file_of_a_test_binary_is_a_module_of_it() {
-    let crates = sources(&shipped().join("reconciler")).into_iter().map(|path| path.join("tests"));
-    let folders = crates.filter(|path| path.is_dir()).chain([shipped().join("tests/tests")]);
+    let crates = sources(&repository_root().join("reconciler")).into_iter().map(|path| path.join("tests"));
+    let folders = crates.filter(|path| path.is_dir()).chain([repository_root().join("tests/tests")]);
     let binaries: Vec<_> = folders.flat_map(|folder| sources(&folder)).filter(|path| path.is_dir()).collect();
     assert!(binaries.len() >= 3, "{binaries:?}");
     let unnamed: Vec<_> = binaries.iter().flat_map(|folder| unnamed_modules(&folder.join("main.rs"), folder)).collect();

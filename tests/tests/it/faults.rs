@@ -3,29 +3,21 @@
 
 use std::time::{Duration, Instant};
 
+use dayfly_controller::error::ErrorReason;
 use dayfly_controller::reconcile::{Pass, Reconciler};
 use dayfly_local::apiserver::{FAIL_ANNOTATION, Fault, Rule};
 use dayfly_plan::status::Phase;
-use dayfly_tests::apps::{app, change, item, told, two_apps};
-use dayfly_tests::world::World;
-use jiff::SignedDuration;
+use dayfly_tests::DEADLINE;
+use dayfly_tests::fixtures::{app, change_survey, change_title, running_title, two_apps, two_deployed_apps};
+use dayfly_tests::passes::{assert_converged, findings_text, pass_until, status_of, wait_for_cluster_change};
+use dayfly_tests::platform::TestPlatform;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-
-/// How long something may take that only has to happen.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// The platform of two apps, deployed by a reconciler that goes on.
-async fn two_running_apps() -> (World, Reconciler) {
-    let world = two_apps().await;
-    let mut reconciler = world.reconciler();
-    let pass = reconciler.pass(world.now()).await.unwrap();
-    assert!(!pass.is_unfinished() && pass.diagnostics.is_empty(), "{:#?}", pass.diagnostics);
-    (world, reconciler)
-}
 
 fn failing(fault: Fault) -> Rule {
     Rule { mutating: true, fault, ..Rule::default() }
@@ -35,125 +27,89 @@ fn status(code: u16) -> Fault {
     Fault::Status { code, retry_after: None, message: None }
 }
 
-/// At most two further passes, and then nothing is left to do or to tell, not even for a process that knows nothing.
-async fn converges(world: &World, reconciler: &mut Reconciler) {
-    world.server().set_faults(vec![]);
-    let mut pass = reconciler.pass(world.now()).await.unwrap();
+/// Without faults, at most two further passes do all that is left, also as a process sees it that begins then.
+async fn converges(platform: &TestPlatform, reconciler: &mut Reconciler) {
+    platform.server().set_faults(vec![]);
+    let mut pass = reconciler.pass(platform.now()).await.unwrap();
     if pass.is_unfinished() {
-        pass = reconciler.pass(world.now()).await.unwrap();
+        pass = reconciler.pass(platform.now()).await.unwrap();
     }
-    assert!(!pass.is_unfinished(), "{}", told(&pass));
-    rests(world).await;
+    assert!(!pass.is_unfinished(), "{}", findings_text(&pass));
+    assert_converged(&platform.fresh_pass().await);
 }
 
-async fn rests(world: &World) {
-    let rest = world.reconciler().pass(world.now()).await.unwrap();
-    assert_eq!((rest.writes, &rest.changes, told(&rest).as_str()), (0, &vec![], ""));
-    assert!(rest.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", rest.items);
+async fn title(platform: &TestPlatform, name: &str) -> String {
+    running_title(&platform.client().await, name).await
 }
 
-/// Waits until a cluster tells of something, as a controller does.
-async fn hears(reconciler: &mut Reconciler) {
-    tokio::time::timeout(DEADLINE, reconciler.cluster_changed()).await.expect("the change is never seen");
-}
-
-/// Passes of a controller until one says yes.
-async fn until(world: &World, reconciler: &mut Reconciler, what: &str, yes: impl Fn(&Pass) -> bool) -> Pass {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let pass = reconciler.watch_pass(world.now()).await.unwrap();
-        if yes(&pass) {
-            return pass;
-        }
-        assert!(Instant::now() < deadline, "never: {what}\n{:#?}\n{}", pass.items, told(&pass));
-        let _ = tokio::time::timeout(Duration::from_millis(200), reconciler.cluster_changed()).await;
-    }
-}
-
-/// The title that runs.
-async fn title(world: &World, name: &str) -> String {
-    let config = world.objects("v1", "ConfigMap", &format!("{name}-sandbox")).await.get(name).await.unwrap();
-    let survey: Value = serde_json::from_str(config.data["data"]["survey.json"].as_str().unwrap()).unwrap();
-    survey["title"].as_str().unwrap().to_owned()
-}
-
-async fn merge(world: &World, api_version: &str, kind: &str, namespace: &str, name: &str, patch: Value) {
-    let objects = world.objects(api_version, kind, namespace).await;
-    objects.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-}
-
-async fn edit_by_hand(world: &World, replicas: u32) {
-    let patch = json!({"spec": {"replicas": replicas}});
-    merge(world, "apps/v1", "Deployment", "survey-sandbox", "survey", patch).await;
-}
-
-async fn replicas(world: &World) -> Value {
-    let deployment = world.objects("apps/v1", "Deployment", "survey-sandbox").await.get("survey").await.unwrap();
-    deployment.data["spec"]["replicas"].clone()
+/// Sets the finalizers of the config map of the app `survey`, as a person does.
+async fn set_finalizers(platform: &TestPlatform, finalizers: Value) {
+    let patch = json!({"metadata": {"finalizers": finalizers}});
+    platform.edit_by_hand("v1", "ConfigMap", "survey-sandbox", "survey", patch).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_server_that_asks_to_wait_is_waited_for() {
-    let world = two_apps().await;
+async fn an_api_server_that_asks_to_wait_is_given_the_time_that_it_names() {
+    let platform = two_apps().await;
     let busy = Fault::Status { code: 429, retry_after: Some(2), message: None };
-    world.server().set_faults(vec![Rule { skip: 3, count: Some(2), ..failing(busy) }]);
+    platform.server().set_faults(vec![Rule { skip: 3, count: Some(2), ..failing(busy) }]);
     let began = Instant::now();
-    let pass = world.reconciler().pass(world.now()).await.unwrap();
+    let pass = platform.fresh_pass().await;
     assert!(began.elapsed() >= Duration::from_secs(2), "it was asked again too soon");
-    assert_eq!(world.server().faults()[0].hit, 2);
-    assert_eq!((pass.is_unfinished(), told(&pass).as_str()), (false, ""));
-    rests(&world).await;
+    assert_eq!(platform.server().faults()[0].hit, 2);
+    assert_eq!((pass.is_unfinished(), findings_text(&pass).as_str()), (false, ""));
+    assert_converged(&platform.fresh_pass().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_cannot_be_written_is_named_and_its_neighbor_runs() {
-    let world = two_apps().await;
+async fn an_object_that_cannot_be_written_is_reported_and_other_apps_run() {
+    let platform = two_apps().await;
     let resource = Some("deployments.apps".into());
     let namespace = Some("survey-sandbox".into());
-    world.server().set_faults(vec![Rule { resource, namespace, ..failing(status(500)) }]);
-    let mut reconciler = world.reconciler();
-    let pass = reconciler.pass(world.now()).await.unwrap();
-    let survey = item(&pass, "survey");
+    platform.server().set_faults(vec![Rule { resource, namespace, ..failing(status(500)) }]);
+    let mut reconciler = platform.reconciler();
+    let pass = reconciler.pass(platform.now()).await.unwrap();
+    let survey = status_of(&pass, "survey");
     assert_eq!((survey.phase, pass.is_unfinished()), (Phase::Stalled, true));
     let named = ": apps/Deployment/survey-sandbox/survey: the API server failed (500)";
     assert!(survey.message.contains(named), "{}", survey.message);
-    assert_eq!(item(&pass, "poll").phase, Phase::Ready);
-    converges(&world, &mut reconciler).await;
+    assert_eq!(status_of(&pass, "poll").phase, Phase::Ready);
+    converges(&platform, &mut reconciler).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_server_that_breaks_in_the_middle_is_gone_on_with() {
-    let world = two_apps().await;
-    world.server().set_faults(vec![Rule { skip: 16, ..failing(status(503)) }]);
-    let mut reconciler = world.reconciler();
-    let pass = reconciler.pass(world.now()).await.unwrap();
+async fn a_pass_that_an_outage_cuts_short_is_continued_by_the_next() {
+    let platform = two_apps().await;
+    platform.server().set_faults(vec![Rule { skip: 16, ..failing(status(503)) }]);
+    let mut reconciler = platform.reconciler();
+    let pass = reconciler.pass(platform.now()).await.unwrap();
     assert!(
-        pass.is_unfinished() && told(&pass).contains("the API server is busy (503), 5 attempts"),
+        pass.is_unfinished() && findings_text(&pass).contains("the API server is busy (503), 5 attempts"),
         "{}",
-        told(&pass)
+        findings_text(&pass)
     );
     let before = pass.changes.len();
-    world.server().set_faults(vec![]);
-    let pass = reconciler.pass(world.now()).await.unwrap();
+    platform.server().set_faults(vec![]);
+    let pass = reconciler.pass(platform.now()).await.unwrap();
     assert!(before > 0 && !pass.changes.is_empty(), "{before} before, {} then", pass.changes.len());
-    converges(&world, &mut reconciler).await;
+    converges(&platform, &mut reconciler).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_every_answer_is_lost_nothing_is_made_twice_or_taken_for_foreign() {
-    let world = two_apps().await;
-    world.server().set_faults(vec![failing(Fault::LoseResponse)]);
-    let mut reconciler = world.reconciler();
-    let pass = reconciler.pass(world.now()).await.unwrap();
+async fn when_every_response_is_lost_nothing_is_created_twice_or_taken_for_foreign() {
+    let platform = two_apps().await;
+    platform.server().set_faults(vec![failing(Fault::LoseResponse)]);
+    let mut reconciler = platform.reconciler();
+    let pass = reconciler.pass(platform.now()).await.unwrap();
     assert!(pass.is_unfinished());
-    assert!(!told(&pass).contains("not Dayfly's"), "{}", told(&pass));
-    converges(&world, &mut reconciler).await;
+    assert!(!findings_text(&pass).contains("not Dayfly's"), "{}", findings_text(&pass));
+    converges(&platform, &mut reconciler).await;
 }
 
 /// Each write in turn is carried out and never answered.
 #[tokio::test(flavor = "multi_thread")]
-async fn any_answer_may_be_lost() {
-    let (world, mut reconciler) = two_running_apps().await;
+async fn the_response_to_any_single_write_may_be_lost() {
+    let (platform, mut reconciler) = two_deployed_apps().await;
     let mut hit = true;
     for round in 1.. {
         if !hit {
@@ -164,266 +120,283 @@ async fn any_answer_may_be_lost() {
         let mut edits = vec![(format!("apps/{this}/app.yaml"), Some(app(&this, "ttl: 20d")))];
         edits.extend((round > 1).then_some((last, None)));
         let edits: Vec<_> = edits.iter().map(|(path, text)| (path.as_str(), text.as_deref())).collect();
-        world.commit(&edits);
-        world.server().set_faults(vec![Rule { skip: round - 1, count: Some(1), ..failing(Fault::LoseResponse) }]);
-        let mut pass = reconciler.pass(world.now()).await.unwrap();
-        hit = world.server().faults()[0].hit > 0;
-        world.server().set_faults(vec![]);
+        platform.commit(&edits);
+        platform.server().set_faults(vec![Rule { skip: round - 1, count: Some(1), ..failing(Fault::LoseResponse) }]);
+        let mut pass = reconciler.pass(platform.now()).await.unwrap();
+        hit = platform.server().faults()[0].hit > 0;
+        platform.server().set_faults(vec![]);
         for _ in 0..2 {
-            assert!(!told(&pass).contains("not Dayfly's"), "{round}: {}", told(&pass));
+            assert!(!findings_text(&pass).contains("not Dayfly's"), "{round}: {}", findings_text(&pass));
             if pass.is_unfinished() {
-                pass = reconciler.pass(world.now()).await.unwrap();
+                pass = reconciler.pass(platform.now()).await.unwrap();
             }
         }
-        assert_eq!((pass.is_unfinished(), told(&pass).as_str()), (false, ""), "{round}");
-        assert!(world.has_namespace(&format!("{this}-sandbox")).await, "{round}");
-        assert!(!world.has_namespace(&format!("probe-{}-sandbox", round - 1)).await, "{round}");
+        assert_eq!((pass.is_unfinished(), findings_text(&pass).as_str()), (false, ""), "{round}");
+        assert!(platform.has_namespace(&format!("{this}-sandbox")).await, "{round}");
+        assert!(!platform.has_namespace(&format!("probe-{}-sandbox", round - 1)).await, "{round}");
     }
-    rests(&world).await;
+    assert_converged(&platform.fresh_pass().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_that_fails_is_tried_again() {
-    let (world, mut reconciler) = two_running_apps().await;
-    world.server().set_faults(vec![Rule { verbs: vec!["apply".into()], ..failing(status(500)) }]);
-    edit_by_hand(&world, 7).await;
-    until(&world, &mut reconciler, "the failure", Pass::is_unfinished).await;
-    world.server().set_faults(vec![]);
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
-    assert_eq!((pass.changes.len(), replicas(&world).await), (1, json!(1)), "{}", told(&pass));
-    converges(&world, &mut reconciler).await;
+    let (platform, mut reconciler) = two_deployed_apps().await;
+    platform.server().set_faults(vec![Rule { verbs: vec!["apply".into()], ..failing(status(500)) }]);
+    platform.scale_by_hand("survey-sandbox", "survey", 7).await;
+    pass_until(&mut reconciler, platform.now(), "the failure", Pass::is_unfinished).await;
+    platform.server().set_faults(vec![]);
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
+    assert_eq!(
+        (pass.changes.len(), platform.replicas("survey-sandbox", "survey").await),
+        (1, json!(1)),
+        "{}",
+        findings_text(&pass)
+    );
+    converges(&platform, &mut reconciler).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watches_that_end_lose_nothing() {
-    let (world, mut reconciler) = two_running_apps().await;
+async fn a_change_is_noticed_even_when_watches_end_or_expire() {
+    let (platform, mut reconciler) = two_deployed_apps().await;
     for (round, expires) in [false, true, false, true].into_iter().enumerate() {
         if expires {
-            world.server().expire_watches();
+            platform.server().expire_watches();
         } else {
-            world.server().drop_watches();
+            platform.server().drop_watches();
         }
-        edit_by_hand(&world, 5 + round as u32).await;
-        hears(&mut reconciler).await;
-        let pass = until(&world, &mut reconciler, "a repair", |pass| !pass.changes.is_empty()).await;
+        platform.scale_by_hand("survey-sandbox", "survey", 5 + round as u32).await;
+        wait_for_cluster_change(&mut reconciler).await;
+        let pass = pass_until(&mut reconciler, platform.now(), "a repair", |pass| !pass.changes.is_empty()).await;
         assert!(pass.changes.iter().all(|change| change.app == "survey"), "{:?}", pass.changes);
-        assert_eq!(replicas(&world).await, 1);
+        assert_eq!(platform.replicas("survey-sandbox", "survey").await, 1);
     }
-    converges(&world, &mut reconciler).await;
+    converges(&platform, &mut reconciler).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_api_server_only_takes_longer() {
-    let world = two_apps().await;
-    world.server().set_faults(vec![Rule { fault: Fault::Latency { millis: 150 }, ..Rule::default() }]);
-    let mut reconciler = world.reconciler();
-    let pass = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!((pass.is_unfinished(), told(&pass).as_str()), (false, ""));
-    converges(&world, &mut reconciler).await;
+async fn a_slow_api_server_delays_a_pass_and_does_no_other_harm() {
+    let platform = two_apps().await;
+    platform.server().set_faults(vec![Rule { fault: Fault::Latency { millis: 150 }, ..Rule::default() }]);
+    let mut reconciler = platform.reconciler();
+    let pass = reconciler.pass(platform.now()).await.unwrap();
+    assert_eq!((pass.is_unfinished(), findings_text(&pass).as_str()), (false, ""));
+    converges(&platform, &mut reconciler).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happens_while_the_api_server_is_away_is_caught_up_with() {
-    let (mut world, mut reconciler) = two_running_apps().await;
-    world.server_stops().await;
-    change(&world, "survey", "Second");
-    world.commit(&[("apps/late/app.yaml", Some(&app("late", "ttl: 20d")))]);
-    let pass = until(&world, &mut reconciler, "that it is away", |pass| pass.is_unfinished()).await;
-    assert!(told(&pass).contains("local: "), "{}", told(&pass));
-    assert_eq!(item(&pass, "survey").phase, Phase::Stalled, "{:?}", item(&pass, "survey"));
+async fn changes_made_while_the_api_server_is_unreachable_are_applied_when_it_is_back() {
+    let (mut platform, mut reconciler) = two_deployed_apps().await;
+    platform.stop_server().await;
+    change_title(&platform, "survey", "Second");
+    platform.commit(&[("apps/late/app.yaml", Some(&app("late", "ttl: 20d")))]);
+    let pass = pass_until(&mut reconciler, platform.now(), "that it is away", |pass| pass.is_unfinished()).await;
+    assert!(findings_text(&pass).contains("local: "), "{}", findings_text(&pass));
+    assert_eq!(status_of(&pass, "survey").phase, Phase::Stalled, "{:?}", status_of(&pass, "survey"));
 
-    world.server_starts().await;
-    hears(&mut reconciler).await;
-    until(&world, &mut reconciler, "the end", |pass| !pass.is_unfinished()).await;
-    assert_eq!(title(&world, "survey").await, "Second");
-    assert!(world.has_namespace("late-sandbox").await);
-    rests(&world).await;
+    platform.start_server().await;
+    wait_for_cluster_change(&mut reconciler).await;
+    pass_until(&mut reconciler, platform.now(), "the end", |pass| !pass.is_unfinished()).await;
+    assert_eq!(title(&platform, "survey").await, "Second");
+    assert!(platform.has_namespace("late-sandbox").await);
+    assert_converged(&platform.fresh_pass().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_while_the_api_server_is_away_says_so_once_and_tries_again() {
-    let mut world = two_apps().await;
-    world.server_stops().await;
-    let mut reconciler = world.reconciler();
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
+async fn a_start_while_the_api_server_is_unreachable_reports_it_once_and_tries_again() {
+    let mut platform = two_apps().await;
+    platform.stop_server().await;
+    let mut reconciler = platform.reconciler();
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
     assert!(pass.is_unfinished(), "it must be tried again");
-    let text = told(&pass);
+    let text = findings_text(&pass);
     assert_eq!(text.matches("the API server cannot be reached: Connection refused").count(), 1, "{text}");
-    let survey = item(&pass, "survey");
+    let survey = status_of(&pass, "survey");
     assert_eq!(survey.phase, Phase::Stalled);
     assert!(survey.message.contains("cannot be reached"), "{}", survey.message);
 
-    world.server_starts().await;
-    until(&world, &mut reconciler, "the end", |pass| !pass.is_unfinished()).await;
-    assert_eq!(title(&world, "survey").await, "First");
-    rests(&world).await;
+    platform.start_server().await;
+    pass_until(&mut reconciler, platform.now(), "the end", |pass| !pass.is_unfinished()).await;
+    assert_eq!(title(&platform, "survey").await, "First");
+    assert_converged(&platform.fresh_pass().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_never_answers_slows_no_other() {
-    let world = World::of_the_sample().await;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    world.leads_to("production", listener.local_addr().unwrap());
-    let mut reconciler = world.reconciler();
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
-    assert!(told(&pass).contains("at-production as local: connection: it has not answered yet"), "{}", told(&pass));
-    assert_eq!(item(&pass, "quarterly-feedback").phase, Phase::Ready);
-    assert_eq!(item(&pass, "go-links").phase, Phase::Stalled);
-    world.edit("apps/quarterly-feedback/app.yaml", "How was your quarter?", "And this quarter?");
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
+async fn a_cluster_that_never_answers_does_not_slow_down_the_others() {
+    let platform = TestPlatform::sample().await;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    platform.point_context_at("production", listener.local_addr().unwrap());
+    let mut reconciler = platform.reconciler();
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
+    assert!(
+        findings_text(&pass).contains("at-production as local: connection: it has not answered yet"),
+        "{}",
+        findings_text(&pass)
+    );
+    assert_eq!(status_of(&pass, "quarterly-feedback").phase, Phase::Ready);
+    assert_eq!(status_of(&pass, "go-links").phase, Phase::Stalled);
+    change_survey(&platform);
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
     assert!(pass.took < Duration::from_secs(4), "it is waited for again: {:?}", pass.took);
     assert!(pass.changes.iter().any(|change| change.app == "quarterly-feedback"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_that_hangs_is_told_with_what_holds_it() {
-    let (world, mut reconciler) = two_running_apps().await;
-    let held = json!({"metadata": {"finalizers": ["example.com/hold"]}});
-    merge(&world, "v1", "ConfigMap", "survey-sandbox", "survey", held).await;
-    world.commit(&[("apps/survey/", None)]);
-    change(&world, "poll", "Second");
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
-    let text = told(&pass);
+async fn a_deletion_that_hangs_is_reported_with_the_finalizer_that_holds_it() {
+    let (platform, mut reconciler) = two_deployed_apps().await;
+    set_finalizers(&platform, json!(["example.com/hold"])).await;
+    platform.commit(&[("apps/survey/", None)]);
+    change_title(&platform, "poll", "Second");
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
+    let text = findings_text(&pass);
     assert!(text.contains("Namespace/survey-sandbox: is being deleted") && text.contains("example.com/hold"), "{text}");
-    assert_eq!((pass.is_unfinished(), item(&pass, "poll").phase), (true, Phase::Ready));
-    assert_eq!(title(&world, "poll").await, "Second");
-    let again = reconciler.watch_pass(world.now()).await.unwrap();
+    assert_eq!((pass.is_unfinished(), status_of(&pass, "poll").phase), (true, Phase::Ready));
+    assert_eq!(title(&platform, "poll").await, "Second");
+    let again = reconciler.watch_pass(platform.now()).await.unwrap();
     let held = "ConfigMap/survey-sandbox/survey: is being deleted: held by finalizer example.com/hold";
-    assert!(again.is_unfinished() && told(&again).contains(held), "{}", told(&again));
+    assert!(again.is_unfinished() && findings_text(&again).contains(held), "{}", findings_text(&again));
 
-    let freed = json!({"metadata": {"finalizers": null}});
-    merge(&world, "v1", "ConfigMap", "survey-sandbox", "survey", freed).await;
-    hears(&mut reconciler).await;
-    until(&world, &mut reconciler, "the end", |pass| !pass.is_unfinished()).await;
-    assert!(!world.has_namespace("survey-sandbox").await);
-    rests(&world).await;
+    set_finalizers(&platform, Value::Null).await;
+    wait_for_cluster_change(&mut reconciler).await;
+    pass_until(&mut reconciler, platform.now(), "the end", |pass| !pass.is_unfinished()).await;
+    assert!(!platform.has_namespace("survey-sandbox").await);
+    assert_converged(&platform.fresh_pass().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_that_comes_back_while_its_namespace_ends_waits_for_that() {
-    let (world, mut reconciler) = two_running_apps().await;
-    let namespaces: Api<Namespace> = Api::all(world.client().await);
+async fn an_app_restored_while_its_namespace_is_being_deleted_waits_for_the_deletion() {
+    let (platform, mut reconciler) = two_deployed_apps().await;
+    let namespaces: Api<Namespace> = Api::all(platform.client().await);
     let finalizers = |names: Value| Patch::Merge(json!({"metadata": {"finalizers": names}}));
     let held = finalizers(json!(["example.com/hold"]));
     namespaces.patch("survey-sandbox", &PatchParams::default(), &held).await.unwrap();
-    let manifest = world.read("apps/survey/app.yaml");
-    world.commit(&[("apps/survey/", None)]);
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
-    let text = told(&pass);
+    let manifest = platform.read("apps/survey/app.yaml");
+    platform.commit(&[("apps/survey/", None)]);
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
+    let text = findings_text(&pass);
     assert!(text.contains("Namespace/survey-sandbox") && text.contains("finalizer example.com/hold"), "{text}");
 
-    world.commit(&[("apps/survey/app.yaml", Some(&manifest))]);
-    change(&world, "poll", "Second");
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
-    let survey = item(&pass, "survey");
+    platform.commit(&[("apps/survey/app.yaml", Some(&manifest))]);
+    change_title(&platform, "poll", "Second");
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
+    let survey = status_of(&pass, "survey");
     assert!(survey.phase != Phase::Ready && survey.message.contains("Namespace/survey-sandbox"), "{}", survey.message);
     assert!(survey.message.contains("example.com/hold"), "{}", survey.message);
-    assert_eq!((item(&pass, "poll").phase, title(&world, "poll").await.as_str()), (Phase::Ready, "Second"));
+    assert_eq!((status_of(&pass, "poll").phase, title(&platform, "poll").await.as_str()), (Phase::Ready, "Second"));
 
     namespaces.patch("survey-sandbox", &PatchParams::default(), &finalizers(Value::Null)).await.unwrap();
-    hears(&mut reconciler).await;
-    until(&world, &mut reconciler, "its return", |pass| item(pass, "survey").phase == Phase::Ready).await;
-    rests(&world).await;
+    wait_for_cluster_change(&mut reconciler).await;
+    pass_until(&mut reconciler, platform.now(), "its return", |pass| status_of(pass, "survey").phase == Phase::Ready)
+        .await;
+    assert_converged(&platform.fresh_pass().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_that_never_becomes_ready_is_told_and_slows_nobody() {
-    let world = two_apps().await;
+async fn an_app_that_never_becomes_ready_is_reported_and_does_not_slow_down_the_others() {
+    let platform = two_apps().await;
     let fails = format!(
         "  name: {{{{ app.name }}}}\n{{% if app.name == \"survey\" %}}  annotations: {{{FAIL_ANNOTATION}: ImagePullBackOff}}\n{{% endif %}}spec:\n"
     );
-    world.edit("catalog/simple-survey/v1/resources/deployment.yaml", "  name: {{ app.name }}\nspec:\n", &fails);
-    world.approve();
-    let mut reconciler = world.reconciler();
+    platform.edit("catalog/simple-survey/v1/resources/deployment.yaml", "  name: {{ app.name }}\nspec:\n", &fails);
+    platform.approve();
+    let mut reconciler = platform.reconciler();
     let began = Instant::now();
-    let pass =
-        until(&world, &mut reconciler, "that it fails", |pass| item(pass, "survey").phase == Phase::Stalled).await;
-    let survey = item(&pass, "survey");
+    let pass = pass_until(&mut reconciler, platform.now(), "that it fails", |pass| {
+        status_of(pass, "survey").phase == Phase::Stalled
+    })
+    .await;
+    let survey = status_of(&pass, "survey");
     assert!(survey.message.contains("ImagePullBackOff"), "{}", survey.message);
     assert_eq!(survey.health, "Degraded");
-    assert_eq!(item(&pass, "poll").phase, Phase::Ready);
+    assert_eq!(status_of(&pass, "poll").phase, Phase::Ready);
     assert!(began.elapsed() < DEADLINE, "nobody waits for minutes");
 
-    change(&world, "poll", "Second");
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
+    change_title(&platform, "poll", "Second");
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
     assert!(pass.changes.iter().all(|change| change.app == "poll"), "{:?}", pass.changes);
     assert!(pass.took < Duration::from_secs(20), "{:?}", pass.took);
-    assert_eq!(title(&world, "poll").await, "Second");
-    assert_eq!(world.reconciler().watch_pass(world.now()).await.unwrap().writes, 0);
+    assert_eq!(title(&platform, "poll").await, "Second");
+    assert_eq!(platform.reconciler().watch_pass(platform.now()).await.unwrap().writes, 0);
 
-    world.edit("catalog/simple-survey/v1/resources/deployment.yaml", &fails, "  name: {{ app.name }}\nspec:\n");
-    converges(&world, &mut reconciler).await;
+    platform.edit("catalog/simple-survey/v1/resources/deployment.yaml", &fails, "  name: {{ app.name }}\nspec:\n");
+    converges(&platform, &mut reconciler).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_inventory_changed_by_hand_stops_its_app_alone() {
-    let (world, mut reconciler) = two_running_apps().await;
-    let inventories = world.objects("v1", "ConfigMap", "dayfly-system").await;
+async fn an_inventory_edited_by_hand_stops_only_its_own_app() {
+    let (platform, mut reconciler) = two_deployed_apps().await;
+    let inventories = platform.objects("v1", "ConfigMap", "dayfly-system").await;
     let sound = inventories.get("survey.sandbox").await.unwrap();
     let entries = json!({"data": {"entries": ""}});
-    merge(&world, "v1", "ConfigMap", "dayfly-system", "survey.sandbox", entries).await;
+    platform.edit_by_hand("v1", "ConfigMap", "dayfly-system", "survey.sandbox", entries).await;
     // One that runs finds out when it writes the inventory; one that starts, at once.
-    change(&world, "survey", "Second");
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
-    assert!(told(&pass).contains("ConfigMap/dayfly-system/survey.sandbox: it changed meanwhile"), "{}", told(&pass));
-    change(&world, "survey", "Third");
-    change(&world, "poll", "Third");
+    change_title(&platform, "survey", "Second");
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
+    assert!(
+        findings_text(&pass).contains("ConfigMap/dayfly-system/survey.sandbox: it changed meanwhile"),
+        "{}",
+        findings_text(&pass)
+    );
+    change_title(&platform, "survey", "Third");
+    change_title(&platform, "poll", "Third");
     let named = "ConfigMap/dayfly-system/survey.sandbox: the inventory cannot be read: its sum does not match";
-    let mut fresh = world.reconciler();
+    let mut fresh = platform.reconciler();
     for reconciler in [&mut reconciler, &mut fresh] {
-        let pass = reconciler.watch_pass(world.now()).await.unwrap();
+        let pass = reconciler.watch_pass(platform.now()).await.unwrap();
         assert!(pass.changes.iter().all(|change| change.app == "poll"), "{:?}", pass.changes);
-        let survey = item(&pass, "survey");
-        assert_eq!((survey.phase, pass.is_unfinished()), (Phase::Stalled, true), "{}", told(&pass));
+        let survey = status_of(&pass, "survey");
+        assert_eq!((survey.phase, pass.is_unfinished()), (Phase::Stalled, true), "{}", findings_text(&pass));
         assert!(survey.message.contains(named), "{}", survey.message);
-        assert_eq!(item(&pass, "poll").phase, Phase::Ready);
-        assert_eq!((title(&world, "poll").await, title(&world, "survey").await), ("Third".into(), "Second".into()));
+        assert_eq!(status_of(&pass, "poll").phase, Phase::Ready);
+        assert_eq!(
+            (title(&platform, "poll").await, title(&platform, "survey").await),
+            ("Third".into(), "Second".into())
+        );
     }
 
     // Not even a deletion in git touches it.
-    let manifest = world.read("apps/survey/app.yaml");
-    world.commit(&[("apps/survey/", None)]);
+    let manifest = platform.read("apps/survey/app.yaml");
+    platform.commit(&[("apps/survey/", None)]);
     for reconciler in [&mut reconciler, &mut fresh] {
-        let pass = reconciler.watch_pass(world.now()).await.unwrap();
-        assert!(pass.changes.is_empty() && told(&pass).contains(named), "{}", told(&pass));
+        let pass = reconciler.watch_pass(platform.now()).await.unwrap();
+        assert!(pass.changes.is_empty() && findings_text(&pass).contains(named), "{}", findings_text(&pass));
     }
-    assert!(world.has_namespace("survey-sandbox").await);
+    assert!(platform.has_namespace("survey-sandbox").await);
 
     // Once it is restored all goes on, without a restart.
-    world.commit(&[("apps/survey/app.yaml", Some(&manifest))]);
+    platform.commit(&[("apps/survey/app.yaml", Some(&manifest))]);
     let restored = json!({"data": sound.data["data"]});
-    merge(&world, "v1", "ConfigMap", "dayfly-system", "survey.sandbox", restored).await;
-    converges(&world, &mut reconciler).await;
-    let pass = fresh.pass(world.now()).await.unwrap();
-    assert_eq!((pass.is_unfinished(), told(&pass).as_str()), (false, ""));
-    assert_eq!(title(&world, "survey").await, "Third");
+    platform.edit_by_hand("v1", "ConfigMap", "dayfly-system", "survey.sandbox", restored).await;
+    converges(&platform, &mut reconciler).await;
+    let pass = fresh.pass(platform.now()).await.unwrap();
+    assert_eq!((pass.is_unfinished(), findings_text(&pass).as_str()), (false, ""));
+    assert_eq!(title(&platform, "survey").await, "Third");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_inventory_that_is_lost_is_made_again_and_nothing_is_made_anew() {
-    let (world, mut reconciler) = two_running_apps().await;
+async fn a_deleted_inventory_is_written_again_and_no_object_is_recreated() {
+    let (platform, mut reconciler) = two_deployed_apps().await;
     let uid = async || {
-        let deployments = world.objects("apps/v1", "Deployment", "survey-sandbox").await;
+        let deployments = platform.objects("apps/v1", "Deployment", "survey-sandbox").await;
         deployments.get("survey").await.unwrap().metadata.uid
     };
     let before = uid().await;
-    let inventories = world.objects("v1", "ConfigMap", "dayfly-system").await;
+    let inventories = platform.objects("v1", "ConfigMap", "dayfly-system").await;
     for name in ["survey.sandbox", "poll.sandbox"] {
         inventories.delete(name, &Default::default()).await.unwrap();
     }
-    change(&world, "survey", "Second");
-    until(&world, &mut reconciler, "the end", |pass| !pass.is_unfinished()).await;
-    let pass = world.reconciler().pass(world.now()).await.unwrap();
-    assert_eq!((pass.is_unfinished(), told(&pass).as_str()), (false, ""));
-    assert_eq!((uid().await, title(&world, "survey").await.as_str()), (before, "Second"));
-    rests(&world).await;
-    world.commit(&[("apps/survey/", None)]);
-    world.reconciler().pass(world.now()).await.unwrap();
-    assert!(!world.has_namespace("survey-sandbox").await, "it is known again, and goes");
+    change_title(&platform, "survey", "Second");
+    pass_until(&mut reconciler, platform.now(), "the end", |pass| !pass.is_unfinished()).await;
+    let pass = platform.fresh_pass().await;
+    assert_eq!((pass.is_unfinished(), findings_text(&pass).as_str()), (false, ""));
+    assert_eq!((uid().await, title(&platform, "survey").await.as_str()), (before, "Second"));
+    assert_converged(&platform.fresh_pass().await);
+    platform.commit(&[("apps/survey/", None)]);
+    platform.fresh_pass().await;
+    assert!(!platform.has_namespace("survey-sandbox").await, "it is known again, and goes");
 }
 
 /// One pass of a replica, and another where somebody else was faster.
-async fn replica(mut reconciler: Reconciler, now: jiff::Timestamp) -> (Reconciler, usize) {
+async fn replica(mut reconciler: Reconciler, now: Timestamp) -> (Reconciler, usize) {
     let mut writes = 0;
     for _ in 0..3 {
         match reconciler.watch_pass(now).await {
@@ -433,36 +406,36 @@ async fn replica(mut reconciler: Reconciler, now: jiff::Timestamp) -> (Reconcile
                     break;
                 }
             }
-            Err(error) => assert_eq!(error.reason(), dayfly_controller::error::ErrorReason::Conflict, "{error}"),
+            Err(error) => assert_eq!(error.reason(), ErrorReason::Conflict, "{error}"),
         }
     }
     (reconciler, writes)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_replicas_at_once_do_everything_once() {
-    let mut world = two_apps().await;
-    let (mut one, mut two) = (world.reconciler(), world.reconciler());
-    let soon = format!("expires: {}", world.now() + SignedDuration::from_hours(1));
+async fn two_replicas_that_run_at_once_do_everything_once() {
+    let mut platform = two_apps().await;
+    let (mut one, mut two) = (platform.reconciler(), platform.reconciler());
+    let soon = format!("expires: {}", platform.now() + SignedDuration::from_hours(1));
     for round in 1..=4 {
         let brief = format!("brief-{round}");
-        world.commit(&[(&format!("apps/{brief}/app.yaml"), Some(&app(&brief, &soon)))]);
-        change(&world, "survey", &format!("Round {round}"));
+        platform.commit(&[(&format!("apps/{brief}/app.yaml"), Some(&app(&brief, &soon)))]);
+        change_title(&platform, "survey", &format!("Round {round}"));
         for _ in 0..2 {
-            let now = world.now();
+            let now = platform.now();
             let apart = |one| tokio::task::spawn_blocking(move || Handle::current().block_on(replica(one, now)));
             let (a, b) = (apart(one), apart(two));
             ((one, _), (two, _)) = (a.await.unwrap(), b.await.unwrap());
             if round == 4 {
-                world.hours_pass(2);
+                platform.hours_pass(2);
             }
         }
-        assert_eq!(title(&world, "survey").await, format!("Round {round}"), "no update is lost");
+        assert_eq!(title(&platform, "survey").await, format!("Round {round}"), "no update is lost");
     }
     for round in 1..=4 {
-        assert_eq!(world.commits_that_say(&format!("Dayfly-App: brief-{round}\n")), 1, "retired once");
-        assert!(!world.has_namespace(&format!("brief-{round}-sandbox")).await);
+        assert_eq!(platform.commits_that_say(&format!("Dayfly-App: brief-{round}\n")), 1, "retired once");
+        assert!(!platform.has_namespace(&format!("brief-{round}-sandbox")).await);
     }
-    converges(&world, &mut one).await;
-    converges(&world, &mut two).await;
+    converges(&platform, &mut one).await;
+    converges(&platform, &mut two).await;
 }

@@ -1,331 +1,297 @@
-//! What is not to be trusted: histories that were rewritten, lines that a merge swapped, ledgers cut short, kubeconfigs that
-//! lead elsewhere. Everything stays as it is, and is told.
+//! Inputs that are not to be trusted: histories that were rewritten, merges that swap their parents, ledgers cut short,
+//! kubeconfigs that lead elsewhere. Everything is left as it is, and reported.
 
 use std::collections::BTreeSet;
+use std::fs;
 
-use dayfly_controller::reconcile::{Pass, Reconciler};
+use dayfly_controller::reconcile::Reconciler;
+use dayfly_git::{LEDGER, MAIN};
 use dayfly_lifecycle::ledger::LedgerFact;
-use dayfly_model::digest::Revision;
 use dayfly_plan::status::Phase;
-use dayfly_tests::apps::item;
-use dayfly_tests::world::World;
+use dayfly_tests::fixtures::{change_owner, change_survey, deployed_sample};
+use dayfly_tests::history::{force, head_of, merge};
+use dayfly_tests::passes::{changed_apps, findings_of, status_of};
+use dayfly_tests::platform::TestPlatform;
+use git2::{ObjectType, Oid};
+use tokio::net::TcpListener;
 
-fn apps(pass: &Pass) -> BTreeSet<&str> {
-    pass.changes.iter().map(|change| change.app.as_str()).collect()
-}
-
-fn git(world: &World) -> git2::Repository {
-    git2::Repository::open(world.repository().path()).unwrap()
-}
-
-fn oid(revision: Revision) -> git2::Oid {
-    git2::Oid::from_bytes(revision.as_bytes()).unwrap()
-}
-
-/// Moves a branch to a commit, whatever it had.
-fn force(world: &World, branch: &str, to: Revision) {
-    git(world).reference(branch, oid(to), true, "forced").unwrap();
-}
-
-/// A merge of two lines, the first one first, with the files of one of them.
-fn merge(world: &World, lines: [Revision; 2], files: Revision) -> Revision {
-    let git = git(world);
-    let [ours, theirs, files] = [lines[0], lines[1], files].map(|id| git.find_commit(oid(id)).unwrap());
-    let now = git2::Time::new(world.now().as_second(), 0);
-    let by = git2::Signature::new("A person", "person@example.com", &now).unwrap();
-    let merge = git.commit(None, &by, &by, "merge", &files.tree().unwrap(), &[&ours, &theirs]).unwrap();
-    merge.to_string().parse().unwrap()
-}
-
-async fn refused(reconciler: &mut Reconciler, world: &World) -> String {
-    reconciler.pass(world.now()).await.unwrap_err().to_string()
+/// Why a pass is refused.
+async fn refused(reconciler: &mut Reconciler, platform: &TestPlatform) -> String {
+    reconciler.pass(platform.now()).await.unwrap_err().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rewritten_history_pauses_everything() {
-    let world = World::of_the_sample().await;
-    let first = world.tip();
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    world.edit("apps/quarterly-feedback/app.yaml", "How was your quarter?", "And this quarter?");
-    reconciler.pass(world.now()).await.unwrap();
-    let git = git(&world);
-    let first = git2::Oid::from_bytes(first.as_bytes()).unwrap();
-    git.reference(&world.repository().tip().unwrap().branch, first, true, "rewritten").unwrap();
-    world.commit(&[("apps/quarterly-feedback/", None)]);
-    let error = reconciler.pass(world.now()).await.unwrap_err();
-    assert!(error.to_string().starts_with("the history of main was rewritten"), "{error}");
-    assert!(world.has_namespace("quarterly-feedback-sandbox").await);
+    let platform = TestPlatform::sample().await;
+    let first = platform.tip();
+    let mut reconciler = platform.reconciler();
+    reconciler.pass(platform.now()).await.unwrap();
+    change_survey(&platform);
+    reconciler.pass(platform.now()).await.unwrap();
+    force(&platform, MAIN, first);
+    platform.commit(&[("apps/quarterly-feedback/", None)]);
+    let error = refused(&mut reconciler, &platform).await;
+    assert!(error.starts_with("the history of main was rewritten"), "{error}");
+    assert!(platform.has_namespace("quarterly-feedback-sandbox").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_merge_that_makes_the_platform_s_line_the_second_parent_is_no_rewrite() {
-    let world = World::of_the_sample().await;
-    let mine = world.tip();
-    let mut reconciler = world.reconciler();
+async fn a_merge_with_the_commits_of_dayfly_as_second_parent_is_no_rewritten_history() {
+    let platform = TestPlatform::sample().await;
+    let mine = platform.tip();
+    let mut reconciler = platform.reconciler();
     // The pass retires lunch-poll by a commit of its own; a person pulls that into theirs and pushes the merge.
-    let first = reconciler.pass(world.now()).await.unwrap();
-    force(&world, "refs/heads/main", merge(&world, [mine, first.revision], first.revision));
-    let pass = reconciler.pass(world.now()).await.unwrap();
+    let first = reconciler.pass(platform.now()).await.unwrap();
+    force(&platform, MAIN, merge(&platform, [mine, first.revision], first.revision));
+    let pass = reconciler.pass(platform.now()).await.unwrap();
     assert_eq!((pass.writes, pass.changes.len()), (0, 0));
-    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
+    assert_eq!(platform.fresh_pass().await.writes, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_back_to_the_baseline_is_a_rewrite_and_approving_what_came_of_one_ends_the_pause() {
-    let world = World::of_the_sample().await;
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    world.approve();
-    let baseline = git2::Oid::from_bytes(world.tip().as_bytes()).unwrap();
-    world.edit("apps/quarterly-feedback/app.yaml", "How was your quarter?", "And this quarter?");
-    reconciler.pass(world.now()).await.unwrap();
-    let git = git(&world);
-    git.reference(&world.repository().tip().unwrap().branch, baseline, true, "rewritten").unwrap();
-    let error = reconciler.pass(world.now()).await.unwrap_err();
-    assert!(error.to_string().starts_with("the history of main was rewritten"), "{error}");
+async fn a_push_back_to_the_baseline_is_a_rewritten_history_and_pauses_everything_until_the_tip_is_approved() {
+    let (platform, mut reconciler) = deployed_sample().await;
+    platform.approve();
+    let baseline = platform.tip();
+    change_survey(&platform);
+    reconciler.pass(platform.now()).await.unwrap();
+    force(&platform, MAIN, baseline);
+    let error = refused(&mut reconciler, &platform).await;
+    assert!(error.starts_with("the history of main was rewritten"), "{error}");
 
     // One app cannot be read, so its inventory still names the lost commit when the next commits come.
-    world.commit(&[("apps/quarterly-feedback/app.yaml", Some("spec: [\n"))]);
-    world.approve();
-    world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
-    for mut reconciler in [reconciler, world.reconciler()] {
-        let pass = reconciler.pass(world.now()).await.unwrap();
-        assert_eq!(item(&pass, "quarterly-feedback").phase, Phase::Stalled);
+    platform.commit(&[("apps/quarterly-feedback/app.yaml", Some("spec: [\n"))]);
+    platform.approve();
+    change_owner(&platform);
+    for mut reconciler in [reconciler, platform.reconciler()] {
+        let pass = reconciler.pass(platform.now()).await.unwrap();
+        assert_eq!(status_of(&pass, "quarterly-feedback").phase, Phase::Stalled);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_that_lost_a_record_pauses_everything() {
-    let world = World::of_the_sample().await;
-    let git = git(&world);
-    let ledger = || git.refname_to_id("refs/heads/dayfly-ledger").unwrap();
-    let before = ledger();
-    world.edit("environments/production/environment.yaml", "perApp: 150", "perApp: 100");
-    world.approve();
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    git.reference("refs/heads/dayfly-ledger", before, true, "rewritten").unwrap();
-    let error = reconciler.pass(world.now()).await.unwrap_err();
-    assert!(error.to_string().starts_with("dayfly-ledger: records that stood there are gone"), "{error}");
+    let platform = TestPlatform::sample().await;
+    let before = head_of(&platform, LEDGER);
+    platform.edit("environments/production/environment.yaml", "perApp: 150", "perApp: 100");
+    platform.approve();
+    let mut reconciler = platform.reconciler();
+    reconciler.pass(platform.now()).await.unwrap();
+    force(&platform, LEDGER, before);
+    let error = refused(&mut reconciler, &platform).await;
+    assert!(error.starts_with("dayfly-ledger: records that stood there are gone"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_repository_pauses_everything_until_it_is_whole() {
-    let world = World::of_the_sample().await;
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    world.commit(&[("apps/quarterly-feedback/", None)]);
-    world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
-    let id = git2::Oid::hash_object(git2::ObjectType::Blob, world.read("apps/travel-approval/app.yaml").as_bytes());
+async fn a_damaged_repository_pauses_everything_until_it_is_repaired() {
+    let (platform, mut reconciler) = deployed_sample().await;
+    platform.commit(&[("apps/quarterly-feedback/", None)]);
+    change_owner(&platform);
+    let id = Oid::hash_object(ObjectType::Blob, platform.read("apps/travel-approval/app.yaml").as_bytes());
     let id = id.unwrap().to_string();
-    let object = world.repository().path().join("objects").join(&id[..2]).join(&id[2..]);
-    let bytes = std::fs::read(&object).unwrap();
-    std::fs::remove_file(&object).unwrap();
+    let object = platform.repository().path().join("objects").join(&id[..2]).join(&id[2..]);
+    let bytes = fs::read(&object).unwrap();
+    fs::remove_file(&object).unwrap();
     for rubbish in [None, Some(&bytes[..bytes.len() / 2]), Some(b"rubbish")] {
-        rubbish.iter().for_each(|rubbish| std::fs::write(&object, rubbish).unwrap());
-        for reconciler in [&mut reconciler, &mut world.reconciler()] {
-            let error = reconciler.pass(world.now()).await.unwrap_err();
+        rubbish.iter().for_each(|rubbish| fs::write(&object, rubbish).unwrap());
+        for reconciler in [&mut reconciler, &mut platform.reconciler()] {
+            let error = reconciler.pass(platform.now()).await.unwrap_err();
             let help = error.help().unwrap_or_default();
             assert!(help.contains("brings back what a clone has whole"), "{error}: {help}");
         }
     }
-    assert!(world.has_namespace("quarterly-feedback-sandbox").await);
-    std::fs::write(&object, &bytes).unwrap();
-    let pass = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!(apps(&pass), BTreeSet::from(["quarterly-feedback", "travel-approval"]));
-    assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
+    assert!(platform.has_namespace("quarterly-feedback-sandbox").await);
+    fs::write(&object, &bytes).unwrap();
+    let pass = reconciler.pass(platform.now()).await.unwrap();
+    assert_eq!(changed_apps(&pass), BTreeSet::from(["quarterly-feedback", "travel-approval"]));
+    assert!(!platform.has_namespace("quarterly-feedback-sandbox").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_default_branch_that_is_renamed_pauses_everything_until_the_new_one_is_named() {
-    let world = World::of_the_sample().await;
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    let git = git(&world);
-    git.find_reference("refs/heads/main").unwrap().rename("refs/heads/trunk", false, "renamed").unwrap();
-    git.set_head("refs/heads/main").unwrap();
-    for reconciler in [&mut reconciler, &mut world.reconciler()] {
-        let error = reconciler.pass(world.now()).await.unwrap_err().to_string();
+async fn a_renamed_default_branch_pauses_everything_until_head_names_the_new_one() {
+    let (platform, mut reconciler) = deployed_sample().await;
+    let git = platform.git();
+    git.find_reference(MAIN).unwrap().rename("refs/heads/trunk", false, "renamed").unwrap();
+    git.set_head(MAIN).unwrap();
+    for reconciler in [&mut reconciler, &mut platform.reconciler()] {
+        let error = refused(reconciler, &platform).await;
         assert!(error.ends_with("the default branch main is not there any more; there is trunk"), "{error}");
     }
     git.set_head("refs/heads/trunk").unwrap();
-    let pass = reconciler.pass(world.now()).await.unwrap();
+    let pass = reconciler.pass(platform.now()).await.unwrap();
     assert_eq!((pass.writes, pass.changes.len()), (0, 0));
-    assert_eq!(world.reconciler().pass(world.now()).await.unwrap().writes, 0);
+    assert_eq!(platform.fresh_pass().await.writes, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_merge_that_swaps_lines_revives_no_approval_that_ended() {
-    let world = World::of_the_sample().await;
-    let (mut reconciler, before) = (world.reconciler(), world.tip());
-    reconciler.pass(world.now()).await.unwrap();
-    world.commit(&[("apps/go-links/", None)]);
-    reconciler.pass(world.now()).await.unwrap();
-    assert!(!world.has_namespace("go-links-production").await);
+async fn a_merge_that_swaps_its_parents_revives_no_approval_that_ended() {
+    let platform = TestPlatform::sample().await;
+    let (mut reconciler, before) = (platform.reconciler(), platform.tip());
+    reconciler.pass(platform.now()).await.unwrap();
+    platform.commit(&[("apps/go-links/", None)]);
+    reconciler.pass(platform.now()).await.unwrap();
+    assert!(!platform.has_namespace("go-links-production").await);
 
-    // Somebody goes on from before, and merges the line on which the app was deleted as the second parent.
-    let main = world.tip();
-    force(&world, "refs/heads/main", before);
-    let mine = world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
-    force(&world, "refs/heads/main", merge(&world, [mine, main], mine));
-    for reconciler in [&mut reconciler, &mut world.reconciler()] {
-        let pass = reconciler.pass(world.now()).await.unwrap();
-        assert_eq!(item(&pass, "go-links").phase, Phase::Held, "{:#?}", pass.items);
-        assert!(!world.has_namespace("go-links-production").await);
+    // Somebody goes on from the commit before, and merges the line that deleted the app as the second parent.
+    let main = platform.tip();
+    force(&platform, MAIN, before);
+    let mine = change_owner(&platform);
+    force(&platform, MAIN, merge(&platform, [mine, main], mine));
+    for reconciler in [&mut reconciler, &mut platform.reconciler()] {
+        let pass = reconciler.pass(platform.now()).await.unwrap();
+        assert_eq!(status_of(&pass, "go-links").phase, Phase::Held, "{:#?}", pass.items);
+        assert!(!platform.has_namespace("go-links-production").await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_that_is_put_back_to_an_earlier_record_is_refused_by_whoever_begins_now() {
-    let world = World::of_the_sample().await;
-    let before = git(&world).refname_to_id("refs/heads/dayfly-ledger").unwrap();
-    world.edit("policies/images.rego", "registry.example.com", "registry.example.org");
-    world.edit("apps/go-links/app.yaml", "owner: ines@example.com", "owner: iris@example.com");
-    world.approve();
-    world.reconciler().pass(world.now()).await.unwrap();
-    world.edit("catalog/simple-survey/v1/resources/deployment.yaml", "registry.example.com", "registry.example.org");
-    world.edit("catalog/link-shortener/v1/resources/deployment.yaml", "registry.example.com", "registry.example.org");
-    world.approve();
-    world.reconciler().pass(world.now()).await.unwrap();
-    git(&world).reference("refs/heads/dayfly-ledger", before, true, "forced").unwrap();
-    let error = refused(&mut world.reconciler(), &world).await;
+async fn a_new_process_refuses_a_ledger_that_was_reset_to_an_earlier_record() {
+    let platform = TestPlatform::sample().await;
+    let before = head_of(&platform, LEDGER);
+    platform.edit("policies/images.rego", "registry.example.com", "registry.example.org");
+    platform.edit("apps/go-links/app.yaml", "owner: ines@example.com", "owner: iris@example.com");
+    platform.approve();
+    platform.fresh_pass().await;
+    platform.edit("catalog/simple-survey/v1/resources/deployment.yaml", "registry.example.com", "registry.example.org");
+    platform.edit(
+        "catalog/link-shortener/v1/resources/deployment.yaml",
+        "registry.example.com",
+        "registry.example.org",
+    );
+    platform.approve();
+    platform.fresh_pass().await;
+    force(&platform, LEDGER, before);
+    let error = refused(&mut platform.reconciler(), &platform).await;
     assert!(error.starts_with("dayfly-ledger: records that stood there are gone"), "{error}");
-    world.approve();
-    assert!(world.reconciler().pass(world.now()).await.is_ok(), "who approves a later commit has looked at it");
+    platform.approve();
+    assert!(platform.reconciler().pass(platform.now()).await.is_ok(), "who approves a later commit has looked at it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_retired_on_a_history_that_was_rewritten() {
-    let mut world = World::of_the_sample().await;
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    let first = world.tip();
-    world.days_pass(10);
-    world.edit("apps/quarterly-feedback/app.yaml", "  ttl: 14d", "  ttl: 14d\n  renewed: 2026-03-12");
-    reconciler.pass(world.now()).await.unwrap();
+    let (mut platform, mut reconciler) = deployed_sample().await;
+    let first = platform.tip();
+    platform.days_pass(10);
+    platform.edit("apps/quarterly-feedback/app.yaml", "  ttl: 14d", "  ttl: 14d\n  renewed: 2026-03-12");
+    reconciler.pass(platform.now()).await.unwrap();
     // The renewal changes nothing that runs; without it the app is due.
-    world.days_pass(10);
-    force(&world, "refs/heads/main", first);
-    let error = refused(&mut reconciler, &world).await;
+    platform.days_pass(10);
+    force(&platform, MAIN, first);
+    let error = refused(&mut reconciler, &platform).await;
     assert!(error.contains("which is where it stood before"), "{error}");
-    assert_eq!(world.tip(), first, "nothing was committed");
-    assert!(world.has_namespace("quarterly-feedback-sandbox").await);
+    assert_eq!(platform.tip(), first, "nothing was committed");
+    assert!(platform.has_namespace("quarterly-feedback-sandbox").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_process_went_by_is_known_to_the_next() {
-    let world = World::of_the_sample().await;
-    let memory = world.home().state().join("elsewhere/lifecycle.json");
-    let reconciler = || world.reconciler().at_stated_times(false).remembering(memory.clone());
-    let first = world.tip();
-    world.edit("apps/travel-approval/app.yaml", "purpose: Try", "purpose: Really try");
-    world.approve();
-    reconciler().pass(world.now()).await.unwrap();
-    let tip = world.edit("apps/quarterly-feedback/app.yaml", "purpose: Ask", "purpose: Really ask");
-    reconciler().pass(world.now()).await.unwrap();
-    force(&world, "refs/heads/main", first);
-    assert!(refused(&mut reconciler(), &world).await.contains("was rewritten"));
-    force(&world, "refs/heads/main", tip);
-    assert!(reconciler().pass(world.now()).await.is_ok());
+async fn a_new_process_knows_which_commits_an_earlier_one_acted_upon() {
+    let platform = TestPlatform::sample().await;
+    let memory = platform.home().state().join("elsewhere/lifecycle.json");
+    let reconciler = || platform.reconciler().at_stated_times(false).remembering(memory.clone());
+    let first = platform.tip();
+    platform.edit("apps/travel-approval/app.yaml", "purpose: Try", "purpose: Really try");
+    platform.approve();
+    reconciler().pass(platform.now()).await.unwrap();
+    let tip = platform.edit("apps/quarterly-feedback/app.yaml", "purpose: Ask", "purpose: Really ask");
+    reconciler().pass(platform.now()).await.unwrap();
+    force(&platform, MAIN, first);
+    assert!(refused(&mut reconciler(), &platform).await.contains("was rewritten"));
+    force(&platform, MAIN, tip);
+    assert!(reconciler().pass(platform.now()).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_memory_that_cannot_be_kept_stops_nothing() {
-    let world = World::of_the_sample().await;
-    let folder = world.home().state().join("a-file");
-    std::fs::write(&folder, "").unwrap();
-    let mut reconciler = world.reconciler().at_stated_times(false).remembering(folder.join("lifecycle.json"));
-    let pass = reconciler.pass(world.now()).await.unwrap();
+async fn a_memory_file_that_cannot_be_written_is_reported_and_stops_nothing() {
+    let platform = TestPlatform::sample().await;
+    let folder = platform.home().state().join("a-file");
+    fs::write(&folder, "").unwrap();
+    let mut reconciler = platform.reconciler().at_stated_times(false).remembering(folder.join("lifecycle.json"));
+    let pass = reconciler.pass(platform.now()).await.unwrap();
     assert!(pass.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", pass.items);
-    let told: Vec<_> = pass.diagnostics.iter().map(|found| found.rule.as_str()).collect();
-    assert_eq!(told, ["retire/memory"], "{:#?}", pass.diagnostics);
+    let rules: Vec<_> = pass.diagnostics.iter().map(|finding| finding.rule.as_str()).collect();
+    assert_eq!(rules, ["retire/memory"], "{:#?}", pass.diagnostics);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kubeconfig_that_leads_elsewhere_deletes_nothing() {
-    let world = World::of_the_sample().await;
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    let _elsewhere = world.another_cluster("elsewhere").await;
-    world.lose_context("pilot");
-    world.rename_context("elsewhere", "pilot");
-    let pass = world.reconciler().pass(world.now()).await.unwrap();
-    assert!(world.has_namespace("travel-approval-pilot").await, "{:#?}", pass.diagnostics);
+async fn a_kubeconfig_that_leads_to_another_cluster_deletes_nothing() {
+    let (platform, _running) = deployed_sample().await;
+    let _elsewhere = platform.start_another_cluster("elsewhere").await;
+    platform.remove_context("pilot");
+    platform.rename_context("elsewhere", "pilot");
+    let pass = platform.fresh_pass().await;
+    assert!(platform.has_namespace("travel-approval-pilot").await, "{:#?}", pass.diagnostics);
     let why = "pilot is on another cluster than before, and no approved commit moved it away from ";
-    assert!(pass.diagnostics.iter().any(|found| found.message.starts_with(why)), "{:#?}", pass.diagnostics);
+    assert!(pass.diagnostics.iter().any(|finding| finding.message.starts_with(why)), "{:#?}", pass.diagnostics);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_rewritten_history_knows_nothing_of_goes_when_a_person_confirms_the_tip() {
-    let world = World::of_the_sample().await;
-    let first = world.tip();
-    let survey = world.read("apps/quarterly-feedback/app.yaml").replace("quarterly-feedback", "extra");
-    world.commit(&[("apps/extra/app.yaml", Some(&survey))]);
-    world.reconciler().pass(world.now()).await.unwrap();
-    force(&world, "refs/heads/main", first);
-    world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
-    assert!(refused(&mut world.reconciler(), &world).await.contains("was rewritten"));
-    world.approve();
-    let pass = world.reconciler().pass(world.now()).await.unwrap();
-    assert!(world.has_namespace("extra-sandbox").await);
-    let told = pass.diagnostics.iter().find(|found| found.rule == "remove/stays").unwrap();
-    assert!(told.help.as_ref().is_some_and(|help| help.ends_with("dayfly retire --confirm")), "{told:?}");
-    world.record(LedgerFact::Confirmation);
-    world.reconciler().pass(world.now()).await.unwrap();
-    assert!(!world.has_namespace("extra-sandbox").await);
+async fn an_app_that_a_rewritten_history_never_had_is_deleted_once_a_person_confirms_the_tip() {
+    let platform = TestPlatform::sample().await;
+    let first = platform.tip();
+    let survey = platform.read("apps/quarterly-feedback/app.yaml").replace("quarterly-feedback", "extra");
+    platform.commit(&[("apps/extra/app.yaml", Some(&survey))]);
+    platform.fresh_pass().await;
+    force(&platform, MAIN, first);
+    change_owner(&platform);
+    assert!(refused(&mut platform.reconciler(), &platform).await.contains("was rewritten"));
+    platform.approve();
+    let pass = platform.fresh_pass().await;
+    assert!(platform.has_namespace("extra-sandbox").await);
+    let finding = findings_of(&pass, "remove/stays")[0];
+    assert!(finding.help.as_ref().is_some_and(|help| help.ends_with("dayfly retire --confirm")), "{finding:?}");
+    platform.record(LedgerFact::Confirmation);
+    platform.fresh_pass().await;
+    assert!(!platform.has_namespace("extra-sandbox").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_branch_that_was_brought_up_to_date_takes_no_approval_back() {
-    let world = World::of_the_sample().await;
-    let (mut reconciler, first) = (world.reconciler(), world.tip());
-    let links = world.read("apps/go-links/app.yaml");
-    let feature = world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
-    force(&world, "refs/heads/main", first);
-    let deleted = world.commit(&[("apps/go-links/", None)]);
-    let updated = merge(&world, [feature, deleted], deleted);
-    let restored = world.commit(&[("apps/go-links/app.yaml", Some(&links))]);
-    world.approve();
-    let first = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!(item(&first, "go-links").phase, Phase::Ready);
+async fn merging_a_branch_that_was_brought_up_to_date_ends_no_approval() {
+    let platform = TestPlatform::sample().await;
+    let (mut reconciler, first) = (platform.reconciler(), platform.tip());
+    let links = platform.read("apps/go-links/app.yaml");
+    let feature = change_owner(&platform);
+    force(&platform, MAIN, first);
+    let deleted = platform.commit(&[("apps/go-links/", None)]);
+    let updated = merge(&platform, [feature, deleted], deleted);
+    let restored = platform.commit(&[("apps/go-links/app.yaml", Some(&links))]);
+    platform.approve();
+    let first = reconciler.pass(platform.now()).await.unwrap();
+    assert_eq!(status_of(&first, "go-links").phase, Phase::Ready);
 
-    let tip = world.tip();
-    force(&world, "refs/heads/main", merge(&world, [tip, updated], tip));
-    for reconciler in [&mut reconciler, &mut world.reconciler()] {
-        let pass = reconciler.pass(world.now()).await.unwrap();
-        assert_eq!(item(&pass, "go-links").phase, Phase::Ready, "{restored}: {:#?}", pass.items);
+    let tip = platform.tip();
+    force(&platform, MAIN, merge(&platform, [tip, updated], tip));
+    for reconciler in [&mut reconciler, &mut platform.reconciler()] {
+        let pass = reconciler.pass(platform.now()).await.unwrap();
+        assert_eq!(status_of(&pass, "go-links").phase, Phase::Ready, "{restored}: {:#?}", pass.items);
         assert_eq!(pass.writes, 0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tier_whose_context_leads_elsewhere_after_a_while_is_deployed_there() {
-    let world = World::of_the_sample().await;
-    let mut reconciler = world.reconciler();
-    reconciler.pass(world.now()).await.unwrap();
-    let _elsewhere = world.another_cluster("elsewhere").await;
-    let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    world.leads_to("pilot", silent.local_addr().unwrap());
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
-    assert!(pass.is_unfinished(), "it is looked at again");
-    assert_eq!(item(&pass, "travel-approval").health, "Missing");
-    world.lose_context("pilot");
-    world.rename_context("elsewhere", "pilot");
-    let pass = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!(item(&pass, "travel-approval").phase, Phase::Ready, "{:#?}", pass.items);
-    assert!(world.has_namespace_on("pilot", "travel-approval-pilot").await);
+async fn a_tier_whose_context_leads_to_another_cluster_after_an_outage_is_deployed_there() {
+    let (platform, mut reconciler) = deployed_sample().await;
+    let _elsewhere = platform.start_another_cluster("elsewhere").await;
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    platform.point_context_at("pilot", silent.local_addr().unwrap());
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
+    assert!(pass.is_unfinished(), "it is probed again");
+    assert_eq!(status_of(&pass, "travel-approval").health, "Missing");
+    platform.remove_context("pilot");
+    platform.rename_context("elsewhere", "pilot");
+    let pass = reconciler.pass(platform.now()).await.unwrap();
+    assert_eq!(status_of(&pass, "travel-approval").phase, Phase::Ready, "{:#?}", pass.items);
+    assert!(platform.has_namespace_on("pilot", "travel-approval-pilot").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_key_that_approves_a_later_commit_ends_what_the_first_one_said() {
-    let mut world = World::of_the_sample().await;
-    let memory = world.home().state().join("lifecycle.json");
-    let reconciler = |world: &World| world.reconciler().at_stated_times(false).remembering(memory.clone());
-    reconciler(&world).pass(world.now()).await.unwrap();
-    world.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com");
-    world.loses_its_key();
-    world.approve();
-    let pass = reconciler(&world).pass(world.now()).await.unwrap();
+async fn a_new_key_that_approves_a_later_commit_replaces_what_the_lost_key_signed() {
+    let mut platform = TestPlatform::sample().await;
+    let memory = platform.home().state().join("lifecycle.json");
+    let reconciler = |platform: &TestPlatform| platform.reconciler().at_stated_times(false).remembering(memory.clone());
+    reconciler(&platform).pass(platform.now()).await.unwrap();
+    change_owner(&platform);
+    platform.replace_signing_key();
+    platform.approve();
+    let pass = reconciler(&platform).pass(platform.now()).await.unwrap();
     assert!(pass.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", pass.items);
 }

@@ -1,6 +1,5 @@
 //! The embedded API server, asked over HTTP as any client would.
-
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on says where
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 mod client;
 mod deletion;
