@@ -1,4 +1,4 @@
-//! The platforms that tests begin with, and small apps that things happen to.
+//! The platforms that tests begin with, and the changes that they commit.
 
 use dayfly_controller::reconcile::Reconciler;
 use dayfly_model::digest::Revision;
@@ -27,7 +27,7 @@ pub fn app(name: &str, lifetime: &str) -> String {
     APP.replace("NAME", name).replace("LIFETIME", lifetime)
 }
 
-/// The platform that ships, deployed by a reconciler that goes on.
+/// The platform that ships, deployed, and the reconciler that deployed it.
 pub async fn deployed_sample() -> (TestPlatform, Reconciler) {
     let platform = TestPlatform::sample().await;
     let mut reconciler = platform.reconciler();
@@ -45,7 +45,7 @@ pub fn change_owner(platform: &TestPlatform) -> Revision {
     platform.edit("apps/travel-approval/app.yaml", "owner: theo@example.com", "owner: tess@example.com")
 }
 
-/// A platform with two apps, not deployed yet: `survey`, which things happen to, and `poll`, its neighbor.
+/// A platform with two apps, not deployed yet: `survey`, which has the trouble, and `poll`, which must not notice.
 pub async fn two_apps() -> TestPlatform {
     let platform = TestPlatform::sample().await;
     platform.commit(&[("apps/", None)]);
@@ -57,7 +57,7 @@ pub async fn two_apps() -> TestPlatform {
     platform
 }
 
-/// The platform of two apps, deployed by a reconciler that goes on.
+/// The platform of two apps, deployed, and the reconciler that deployed it.
 pub async fn two_deployed_apps() -> (TestPlatform, Reconciler) {
     let platform = two_apps().await;
     let mut reconciler = platform.reconciler();
@@ -65,7 +65,7 @@ pub async fn two_deployed_apps() -> (TestPlatform, Reconciler) {
     (platform, reconciler)
 }
 
-/// A first pass, which has to find nothing wrong.
+/// A pass that has to finish and to find nothing wrong.
 pub async fn deploy(platform: &TestPlatform, reconciler: &mut Reconciler) {
     let pass = reconciler.pass(platform.now()).await.unwrap();
     assert!(!pass.is_unfinished() && pass.diagnostics.is_empty(), "{}", findings_text(&pass));

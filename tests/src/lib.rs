@@ -4,7 +4,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a harness fails loudly and tells the terminal"
+    reason = "a harness fails loudly and prints to the terminal"
 )]
 
 pub mod clients;

@@ -28,6 +28,11 @@ pub async fn pass_until(
     }
 }
 
+/// Makes passes as a controller does, until one leaves nothing undone.
+pub async fn finished_pass(reconciler: &mut Reconciler, now: Timestamp) -> Pass {
+    pass_until(reconciler, now, "a finished pass", |pass| !pass.is_unfinished()).await
+}
+
 /// Waits until a watch reports a change in a cluster, as a controller does between its passes.
 pub async fn wait_for_cluster_change(reconciler: &mut Reconciler) {
     tokio::time::timeout(DEADLINE, reconciler.cluster_changed()).await.expect("the change is never seen");

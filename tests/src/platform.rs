@@ -25,7 +25,7 @@ use crate::{clients, folders};
 /// The moment at which a platform's time begins.
 const BEGINNING: &str = "2026-03-02T09:00:00Z";
 
-/// A platform with its cluster and its own time, in a folder that goes with it.
+/// A platform with its cluster and its own time, in a folder that is removed with it.
 pub struct TestPlatform {
     home: Home,
     server: Option<Handle>,

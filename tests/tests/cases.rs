@@ -1,7 +1,7 @@
 //! The command line, case by case: each folder of `cases/` is a platform, commands, and what they must answer.
 //!
 //! - `cmd`: a comment that says what holds, then commands, a line each: `dayfly …`, or `show REV`, `cat PATH`, `list
-//!   PATH` to look at what came of it; `| grep TEXT` keeps the lines that have the text
+//!   PATH` to see the result; `| grep TEXT` keeps the lines that have the text
 //! - `in/`: files put over the sample platform
 //! - `setup.yaml`: what stored files cannot say, a step each (see [`SetupStep`])
 //! - `out/`: the expected `stdout`, `stderr` and `code`; `DAYFLY_BLESS=1` writes them

@@ -1,4 +1,4 @@
-//! Conversations that chance makes up: three managers write the same deployment, service and config map.
+//! Random conversations: three managers write the same deployment, service and config map.
 
 use dayfly_tests::conversation::ApiRequest;
 use proptest::collection::vec;

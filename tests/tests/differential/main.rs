@@ -1,8 +1,8 @@
 //! The embedded API server answers as a real one does: the conversations in `differential/*.yaml`.
 //!
-//! `differential/*.json` records what a real server answered. Both are held against it: the embedded server always,
-//! the real one where `KUBEBUILDER_ASSETS` names it; then conversations that chance makes up are compared, too.
-//! `RECORD=1` records anew; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` steer chance. `laxities.yaml` names the conversations
+//! `differential/*.json` records what a real server answered. Both are compared with it: the embedded server always,
+//! the real one where `KUBEBUILDER_ASSETS` names it; then random conversations are compared, too. `RECORD=1` records
+//! anew; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` steer the random ones. `laxities.yaml` names the conversations
 //! in which the embedded server is known to answer differently, and why; it names no others.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails loudly")]
 
@@ -25,7 +25,7 @@ use serde_json::json;
 use similar::TextDiff;
 use tokio::runtime::{Handle, Runtime};
 
-/// The file of the conversations that the embedded server ends differently.
+/// The file of the conversations in which the embedded server is known to answer differently.
 const LAXITIES: &str = "laxities.yaml";
 
 /// The errors whose words programs and people rely on.
@@ -85,8 +85,9 @@ fn trials(cases: &[Case], ours: &Client, real: Option<&Client>) -> Vec<Trial> {
         }
     }
     let (ours, theirs, here) = (ours.clone(), real.cloned(), Handle::current());
-    let chance = Trial::test("both: what chance makes up", move || chance(&here, &ours, &theirs.expect("a server")));
-    trials.push(chance.with_ignored_flag(real.is_none()));
+    let random = move || compare_random_conversations(&here, &ours, &theirs.expect("a server"));
+    let random = Trial::test("both: random conversations", random);
+    trials.push(random.with_ignored_flag(real.is_none()));
     trials
 }
 
@@ -113,7 +114,7 @@ async fn talk(client: &Client, requests: &[ApiRequest]) -> Vec<ApiResponse> {
     answers
 }
 
-fn chance(here: &Handle, ours: &Client, real: &Client) -> Result<(), Failed> {
+fn compare_random_conversations(here: &Handle, ours: &Client, real: &Client) -> Result<(), Failed> {
     let cases = std::env::var("PROPTEST_CASES").map_or(50, |cases| cases.parse().unwrap());
     let config = test_runner::Config { cases, failure_persistence: None, ..test_runner::Config::default() };
     let outcome = TestRunner::new(config).run(&generate::conversation(), |requests| {

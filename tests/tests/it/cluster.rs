@@ -257,7 +257,7 @@ async fn a_deletion_that_a_finalizer_holds_is_reported_and_waited_for(scope: Tes
     assert!(!scope.pass(&[scope.namespace()]).await.complete);
     assert_eq!(scope.cluster.calls().writes(), writes, "a deletion is asked for once");
     scope.other_tool("PATCH", "/settings", json!({"metadata": {"finalizers": null}})).await;
-    scope.planned(&[scope.namespace()], "the end", |plan| !plan.forgets().is_empty()).await;
+    scope.planned(&[scope.namespace()], "the deletion", |plan| !plan.forgets().is_empty()).await;
     assert!(scope.pass(&[scope.namespace()]).await.complete);
     scope.removal().await;
 }
@@ -368,7 +368,7 @@ async fn a_stop_at_any_write_is_recovered_from_in_two_passes(scope: TestScope, s
     let set = fresh.removal().await;
     if !set.complete {
         let none = Inventory::new(scope.key.clone());
-        fresh.eventually("the end", |scope| scope.plan(&none, &desired).notes().is_empty()).await;
+        fresh.eventually("the namespace is gone", |scope| scope.plan(&none, &desired).notes().is_empty()).await;
         assert!(fresh.removal().await.complete, "{stop} {moment:?}: {set:?}");
     }
 }

@@ -8,7 +8,7 @@ use dayfly_tests::fixtures::app;
 use dayfly_tests::platform::TestPlatform;
 use jiff::SignedDuration;
 
-/// Calls of a process that is killed: from the Nth on, before or after it, nothing goes out and nothing comes back.
+/// Calls of a process that is killed: from the Nth on, before or after it, no call is sent and none is answered.
 fn calls_until(number: u64, moment: CallPhase) -> (Calls, Arc<AtomicBool>) {
     let dead = Arc::new(AtomicBool::new(false));
     let seen = dead.clone();

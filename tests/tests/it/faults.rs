@@ -1,5 +1,5 @@
-//! What goes wrong in a cluster: whole passes against an API server that fails on purpose. Whatever happens is told with
-//! the object's name, nothing is lost, neighbors go on, and at most two further passes bring all to what git says.
+//! What goes wrong in a cluster: whole passes against an API server that fails on purpose. Whatever happens is reported
+//! with the object's name, nothing is lost, other apps go on, and at most two further passes bring all to what git says.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,9 @@ use dayfly_local::apiserver::{FAIL_ANNOTATION, Fault, Rule};
 use dayfly_plan::status::Phase;
 use dayfly_tests::DEADLINE;
 use dayfly_tests::fixtures::{app, change_survey, change_title, running_title, two_apps, two_deployed_apps};
-use dayfly_tests::passes::{assert_converged, findings_text, pass_until, status_of, wait_for_cluster_change};
+use dayfly_tests::passes::{
+    assert_converged, findings_text, finished_pass, pass_until, status_of, wait_for_cluster_change,
+};
 use dayfly_tests::platform::TestPlatform;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
@@ -189,13 +191,13 @@ async fn changes_made_while_the_api_server_is_unreachable_are_applied_when_it_is
     platform.stop_server().await;
     change_title(&platform, "survey", "Second");
     platform.commit(&[("apps/late/app.yaml", Some(&app("late", "ttl: 20d")))]);
-    let pass = pass_until(&mut reconciler, platform.now(), "that it is away", |pass| pass.is_unfinished()).await;
+    let pass = pass_until(&mut reconciler, platform.now(), "that it is unreachable", |pass| pass.is_unfinished()).await;
     assert!(findings_text(&pass).contains("local: "), "{}", findings_text(&pass));
     assert_eq!(status_of(&pass, "survey").phase, Phase::Stalled, "{:?}", status_of(&pass, "survey"));
 
     platform.start_server().await;
     wait_for_cluster_change(&mut reconciler).await;
-    pass_until(&mut reconciler, platform.now(), "the end", |pass| !pass.is_unfinished()).await;
+    finished_pass(&mut reconciler, platform.now()).await;
     assert_eq!(title(&platform, "survey").await, "Second");
     assert!(platform.has_namespace("late-sandbox").await);
     assert_converged(&platform.fresh_pass().await);
@@ -215,7 +217,7 @@ async fn a_start_while_the_api_server_is_unreachable_reports_it_once_and_tries_a
     assert!(survey.message.contains("cannot be reached"), "{}", survey.message);
 
     platform.start_server().await;
-    pass_until(&mut reconciler, platform.now(), "the end", |pass| !pass.is_unfinished()).await;
+    finished_pass(&mut reconciler, platform.now()).await;
     assert_eq!(title(&platform, "survey").await, "First");
     assert_converged(&platform.fresh_pass().await);
 }
@@ -257,7 +259,7 @@ async fn a_deletion_that_hangs_is_reported_with_the_finalizer_that_holds_it() {
 
     set_finalizers(&platform, Value::Null).await;
     wait_for_cluster_change(&mut reconciler).await;
-    pass_until(&mut reconciler, platform.now(), "the end", |pass| !pass.is_unfinished()).await;
+    finished_pass(&mut reconciler, platform.now()).await;
     assert!(!platform.has_namespace("survey-sandbox").await);
     assert_converged(&platform.fresh_pass().await);
 }
@@ -308,7 +310,7 @@ async fn an_app_that_never_becomes_ready_is_reported_and_does_not_slow_down_the_
     assert!(survey.message.contains("ImagePullBackOff"), "{}", survey.message);
     assert_eq!(survey.health, "Degraded");
     assert_eq!(status_of(&pass, "poll").phase, Phase::Ready);
-    assert!(began.elapsed() < DEADLINE, "nobody waits for minutes");
+    assert!(began.elapsed() < DEADLINE, "no pass waits for minutes");
 
     change_title(&platform, "poll", "Second");
     let pass = reconciler.watch_pass(platform.now()).await.unwrap();
@@ -328,7 +330,7 @@ async fn an_inventory_edited_by_hand_stops_only_its_own_app() {
     let sound = inventories.get("survey.sandbox").await.unwrap();
     let entries = json!({"data": {"entries": ""}});
     platform.edit_by_hand("v1", "ConfigMap", "dayfly-system", "survey.sandbox", entries).await;
-    // One that runs finds out when it writes the inventory; one that starts, at once.
+    // A reconciler that runs notices when it writes the inventory; one that starts, at once.
     change_title(&platform, "survey", "Second");
     let pass = reconciler.watch_pass(platform.now()).await.unwrap();
     assert!(
@@ -362,7 +364,7 @@ async fn an_inventory_edited_by_hand_stops_only_its_own_app() {
     }
     assert!(platform.has_namespace("survey-sandbox").await);
 
-    // Once it is restored all goes on, without a restart.
+    // Once the inventory is restored the app goes on, without a restart.
     platform.commit(&[("apps/survey/app.yaml", Some(&manifest))]);
     let restored = json!({"data": sound.data["data"]});
     platform.edit_by_hand("v1", "ConfigMap", "dayfly-system", "survey.sandbox", restored).await;
@@ -385,17 +387,17 @@ async fn a_deleted_inventory_is_written_again_and_no_object_is_recreated() {
         inventories.delete(name, &Default::default()).await.unwrap();
     }
     change_title(&platform, "survey", "Second");
-    pass_until(&mut reconciler, platform.now(), "the end", |pass| !pass.is_unfinished()).await;
+    finished_pass(&mut reconciler, platform.now()).await;
     let pass = platform.fresh_pass().await;
     assert_eq!((pass.is_unfinished(), findings_text(&pass).as_str()), (false, ""));
     assert_eq!((uid().await, title(&platform, "survey").await.as_str()), (before, "Second"));
     assert_converged(&platform.fresh_pass().await);
     platform.commit(&[("apps/survey/", None)]);
     platform.fresh_pass().await;
-    assert!(!platform.has_namespace("survey-sandbox").await, "it is known again, and goes");
+    assert!(!platform.has_namespace("survey-sandbox").await, "its objects are known again, and deleted");
 }
 
-/// One pass of a replica, and another where somebody else was faster.
+/// One pass of a replica, and up to two more where the other replica was faster.
 async fn replica(mut reconciler: Reconciler, now: Timestamp) -> (Reconciler, usize) {
     let mut writes = 0;
     for _ in 0..3 {

@@ -1,5 +1,5 @@
 //! What a cluster refuses: by a quota, a rule of its own, a webhook that hangs, rights that are absent, a kind that it does
-//! not have. The embedded API server is told to say what a real one says; a real one has its own reasons. On both the
+//! not have. The embedded API server gets a rule to say what a real one says; a real one has its own reasons. On both, the
 //! object and the next step are named, nothing is deleted, other apps go on, and all converges when the reason is gone.
 
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Phase;
 use dayfly_tests::fixtures::{change_title, deploy, running_title, two_apps};
 use dayfly_tests::oracle::Oracle;
-use dayfly_tests::passes::{assert_converged, findings_text, pass_until, status_of};
+use dayfly_tests::passes::{assert_converged, findings_text, finished_pass, pass_until, status_of};
 use dayfly_tests::platform::TestPlatform;
 use dayfly_tests::{DEADLINE, clients};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
@@ -188,7 +188,10 @@ impl RefusalTrial {
 
     /// All is as git says, for a process that begins now, too.
     async fn converges(&mut self) {
-        self.pass_until("the end", |pass| !pass.is_unfinished() && pass.diagnostics.is_empty()).await;
+        self.pass_until("a finished pass without findings", |pass| {
+            !pass.is_unfinished() && pass.diagnostics.is_empty()
+        })
+        .await;
         assert_converged(&self.fresh().pass(self.platform.now()).await.unwrap());
     }
 
@@ -271,7 +274,7 @@ fn quota() -> Refusal {
 }
 
 async fn survives_all(mut trial: RefusalTrial) {
-    // One more ConfigMap for whoever has one more file.
+    // One more ConfigMap for an app that has one more file.
     let more = "{% if files | length > 0 %}
 apiVersion: v1
 kind: ConfigMap
@@ -336,9 +339,9 @@ async fn a_kind_that_a_cluster_does_not_have_is_reported_until_it_is_there() {
     let links = status_of(&pass, "go-links");
     assert_eq!((links.phase, pass.is_unfinished()), (Phase::Stalled, true), "{links:?}");
     assert!(links.message.contains("HorizontalPodAutoscaler/go-links-production/go-links"), "{}", links.message);
-    assert_eq!(status_of(&pass, "quarterly-feedback").phase, Phase::Ready, "who needs no such kind goes on");
+    assert_eq!(status_of(&pass, "quarterly-feedback").phase, Phase::Ready, "an app without that kind goes on");
 
     platform.server().set_faults(vec![]);
-    pass_until(&mut reconciler, platform.now(), "the end", |pass| !pass.is_unfinished()).await;
+    finished_pass(&mut reconciler, platform.now()).await;
     assert_converged(&platform.fresh_pass().await);
 }

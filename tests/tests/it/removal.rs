@@ -1,4 +1,4 @@
-//! How apps go: from a cluster that their tier moved away from, after their end, and as a preview says it.
+//! How apps are removed: from a cluster that their tier moved away from, after their end, and in a preview.
 
 use dayfly_controller::reconcile::{Pass, PlanPreview};
 use dayfly_plan::status::Phase;

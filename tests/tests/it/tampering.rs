@@ -132,7 +132,7 @@ async fn a_merge_that_swaps_its_parents_revives_no_approval_that_ended() {
     reconciler.pass(platform.now()).await.unwrap();
     assert!(!platform.has_namespace("go-links-production").await);
 
-    // Somebody goes on from the commit before, and merges the line that deleted the app as the second parent.
+    // Somebody commits on top of the commit before, and merges the line that deleted the app as the second parent.
     let main = platform.tip();
     force(&platform, MAIN, before);
     let mine = change_owner(&platform);

@@ -1,4 +1,4 @@
-//! `dayfly up` as people run it: a process, its folder, and what others do beside it.
+//! `dayfly up` as people run it: a process, its folder, and other commands beside it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
