@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// The first key is the verb and names the object: `apply: deployments/web` or `patch: deployments/web/status`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ApiRequest {
+pub struct ConversationRequest {
     create: Option<String>,
     get: Option<String>,
     list: Option<String>,
@@ -67,7 +67,7 @@ const CLUSTER_SCOPED: [&str; 3] = ["clusterroles", "namespaces", "priorityclasse
 
 /// A response: the HTTP status and the body.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct ApiResponse {
+pub struct ConversationResponse {
     /// The HTTP status code.
     pub code: u16,
     /// The body; a string unless it was JSON.
@@ -89,14 +89,15 @@ impl Conversation {
         let normalizer =
             Normalizer { texts: vec![(namespace.clone(), "<namespace>".to_owned())], ..Normalizer::default() };
         let mut conversation = Self { client, namespace, resource_version: String::new(), normalizer };
-        let request = ApiRequest { create: Some("namespaces/{namespace}".to_owned()), ..ApiRequest::empty() };
+        let request =
+            ConversationRequest { create: Some("namespaces/{namespace}".to_owned()), ..ConversationRequest::empty() };
         let response = conversation.exchange(&request).await;
         assert_eq!(response.code, 201, "{response}");
         conversation
     }
 
     /// Makes the request, and returns the response without what differs from run to run.
-    pub async fn exchange(&mut self, request: &ApiRequest) -> ApiResponse {
+    pub async fn exchange(&mut self, request: &ConversationRequest) -> ConversationResponse {
         let mut response = self.send(request).await;
         if response.body["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
             // Others write at the same time.
@@ -111,7 +112,7 @@ impl Conversation {
     }
 
     /// Makes the request.
-    async fn send(&mut self, request: &ApiRequest) -> ApiResponse {
+    async fn send(&mut self, request: &ConversationRequest) -> ConversationResponse {
         let request = self.http_request(request);
         let response = self.client.send(request).await.unwrap();
         let code = response.status().as_u16();
@@ -121,10 +122,10 @@ impl Conversation {
         if let Some(version) = body["metadata"]["resourceVersion"].as_str() {
             self.resource_version = version.to_owned();
         }
-        ApiResponse { code, body }
+        ConversationResponse { code, body }
     }
 
-    fn http_request(&self, request: &ApiRequest) -> Request<Body> {
+    fn http_request(&self, request: &ConversationRequest) -> Request<Body> {
         let (method, content_type, target) = request.verb();
         let patch = method == "PATCH" && content_type != "application/apply-patch+yaml";
         let mut parts = target.splitn(3, '/');
@@ -170,7 +171,7 @@ impl Conversation {
     }
 }
 
-impl ApiRequest {
+impl ConversationRequest {
     fn empty() -> Self {
         serde_json::from_value(json!({})).unwrap()
     }
@@ -195,14 +196,14 @@ impl ApiRequest {
     }
 }
 
-impl fmt::Display for ApiRequest {
+impl fmt::Display for ConversationRequest {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (method, content, target) = self.verb();
         write!(to, "{method} {target} {content} {}", self.body.as_ref().unwrap_or(&Value::Null))
     }
 }
 
-impl fmt::Display for ApiResponse {
+impl fmt::Display for ConversationResponse {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(to, "{}\n{:#}", self.code, self.body)
     }

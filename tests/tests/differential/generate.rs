@@ -1,6 +1,6 @@
 //! Random conversations: three managers write the same deployment, service and config map.
 
-use dayfly_tests::conversation::ApiRequest;
+use dayfly_tests::conversation::ConversationRequest;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
 /// A few writes by three managers to one object, after one manager has made it.
-pub fn conversation() -> impl Strategy<Value = Vec<ApiRequest>> {
+pub fn conversation() -> impl Strategy<Value = Vec<ConversationRequest>> {
     prop_oneof![
         requests("configmaps/it", json!({"data": {"a": "1", "b": "1"}}), config_map().boxed()),
         requests("services/it", json!({"spec": {"ports": [{"name": "first", "port": 1}]}}), service().boxed()),
@@ -16,7 +16,11 @@ pub fn conversation() -> impl Strategy<Value = Vec<ApiRequest>> {
     ]
 }
 
-fn requests(target: &'static str, first: Value, body: BoxedStrategy<Value>) -> impl Strategy<Value = Vec<ApiRequest>> {
+fn requests(
+    target: &'static str,
+    first: Value,
+    body: BoxedStrategy<Value>,
+) -> impl Strategy<Value = Vec<ConversationRequest>> {
     let verb = prop_oneof![
         5 => Just(("apply", json!({}))),
         2 => Just(("apply", json!({"force": true}))),

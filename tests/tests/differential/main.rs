@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dayfly_local::apiserver::{ApiServer, Config};
-use dayfly_tests::conversation::{ApiRequest, ApiResponse, Conversation};
+use dayfly_tests::conversation::{Conversation, ConversationRequest, ConversationResponse};
 use dayfly_tests::oracle::Oracle;
 use kube::Client;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -35,11 +35,11 @@ const WORDED: [&str; 3] = ["AlreadyExists", "Conflict", "NotFound"];
 struct Case {
     topic: String,
     name: String,
-    requests: Vec<ApiRequest>,
+    requests: Vec<ConversationRequest>,
 }
 
 /// What was answered, by topic and by name of the conversation.
-type Recording = BTreeMap<String, BTreeMap<String, Vec<ApiResponse>>>;
+type Recording = BTreeMap<String, BTreeMap<String, Vec<ConversationResponse>>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -103,7 +103,7 @@ fn laxities(cases: &[Case]) -> BTreeMap<String, String> {
 }
 
 /// Has one conversation in a namespace of its own.
-async fn talk(client: &Client, requests: &[ApiRequest]) -> Vec<ApiResponse> {
+async fn talk(client: &Client, requests: &[ConversationRequest]) -> Vec<ConversationResponse> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let namespace = format!("conversation-{:06}", COUNT.fetch_add(1, Ordering::Relaxed));
     let mut conversation = Conversation::begin(client.clone(), &namespace).await;
@@ -123,7 +123,7 @@ fn compare_random_conversations(here: &Handle, ours: &Client, real: &Client) -> 
     });
     outcome.map_err(|error| match error {
         test_runner::TestError::Fail(difference, requests) => {
-            let requests: Vec<String> = requests.iter().map(ApiRequest::to_string).collect();
+            let requests: Vec<String> = requests.iter().map(ConversationRequest::to_string).collect();
             format!("{}\n{difference}", requests.join("\n")).into()
         }
         abort => abort.to_string().into(),
@@ -131,7 +131,11 @@ fn compare_random_conversations(here: &Handle, ours: &Client, real: &Client) -> 
 }
 
 /// Where the responses differ, request by request.
-fn difference(requests: &[ApiRequest], found: &[ApiResponse], expected: &[ApiResponse]) -> Option<String> {
+fn difference(
+    requests: &[ConversationRequest],
+    found: &[ConversationResponse],
+    expected: &[ConversationResponse],
+) -> Option<String> {
     let mut differences = String::new();
     for (request, (found, expected)) in requests.iter().zip(found.iter().zip(expected)) {
         let [found, expected] = [found, expected].map(essence);
@@ -144,7 +148,7 @@ fn difference(requests: &[ApiRequest], found: &[ApiResponse], expected: &[ApiRes
 }
 
 /// A response without the words of refusals, which are for people.
-fn essence(answer: &ApiResponse) -> String {
+fn essence(answer: &ConversationResponse) -> String {
     let mut answer = answer.clone();
     let status = &mut answer.body;
     if status["kind"] == "Status" && !WORDED.iter().any(|reason| status["reason"] == *reason) {
@@ -167,7 +171,7 @@ fn cases() -> Vec<Case> {
     for file in files {
         let topic = file.file_stem().unwrap().to_string_lossy().into_owned();
         let text = fs::read_to_string(&file).unwrap();
-        let table: BTreeMap<String, Vec<ApiRequest>> =
+        let table: BTreeMap<String, Vec<ConversationRequest>> =
             serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         cases.extend(table.into_iter().map(|(name, requests)| Case { topic: topic.clone(), name, requests }));
     }

@@ -110,7 +110,7 @@ impl Stack {
     }
 
     /// Opens a watch; `path` has its query.
-    pub async fn watch(&self, path: &str) -> WatchStream {
+    pub async fn watch(&self, path: &str) -> Watch {
         let stream = self.request("GET", path, "", "").await.unwrap();
         let mut lines = BufReader::new(stream);
         let mut line = String::new();
@@ -118,7 +118,7 @@ impl Stack {
             line.clear();
             assert_ne!(lines.read_line(&mut line).await.unwrap(), 0, "the watch did not begin");
         }
-        WatchStream { lines }
+        Watch { lines }
     }
 
     async fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<TcpStream> {
@@ -152,11 +152,11 @@ impl Stack {
 }
 
 /// The events of a watch.
-pub struct WatchStream {
+pub struct Watch {
     lines: BufReader<TcpStream>,
 }
 
-impl WatchStream {
+impl Watch {
     /// The next event; `None` when the watch has ended.
     pub async fn next(&mut self) -> Option<Value> {
         loop {

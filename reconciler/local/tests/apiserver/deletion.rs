@@ -45,7 +45,7 @@ async fn a_delete_with_another_uid_is_refused() {
 }
 
 #[tokio::test]
-async fn objects_are_deleted_with_their_owner() {
+async fn what_an_object_owned_goes_with_it() {
     let stack = Stack::new().await;
     let owner = stack.post(MAPS, &map("owner")).await.ok();
     owned(&stack, "child", &owner).await;
@@ -56,7 +56,7 @@ async fn objects_are_deleted_with_their_owner() {
 }
 
 #[tokio::test]
-async fn a_foreground_deletion_deletes_the_owner_last() {
+async fn in_the_foreground_the_owner_goes_last() {
     let stack = Stack::new().await;
     let owner = stack.post(MAPS, &map("owner")).await.ok();
     owned(&stack, "child", &owner).await;
@@ -72,7 +72,7 @@ async fn a_foreground_deletion_deletes_the_owner_last() {
 }
 
 #[tokio::test]
-async fn orphans_are_kept_and_lose_their_owner_reference() {
+async fn orphans_stay_and_lose_the_reference() {
     let stack = Stack::new().await;
     let owner = stack.post(MAPS, &map("owner")).await.ok();
     owned(&stack, "child", &owner).await;
@@ -83,7 +83,7 @@ async fn orphans_are_kept_and_lose_their_owner_reference() {
 }
 
 #[tokio::test]
-async fn deleting_a_namespace_deletes_everything_in_it() {
+async fn a_namespace_goes_with_all_that_is_in_it() {
     let stack = Stack::new().await;
     let created = stack.post("/api/v1/namespaces", &json!({"metadata": {"name": "gone"}})).await.ok();
     assert_eq!(created["status"]["phase"], "Active");
@@ -106,7 +106,7 @@ async fn deleting_a_namespace_deletes_everything_in_it() {
 }
 
 #[tokio::test]
-async fn deleting_a_collection_deletes_what_the_selector_matches() {
+async fn a_collection_is_deleted_by_selector() {
     let stack = Stack::new().await;
     for (name, label) in [("a", "x"), ("b", "x"), ("c", "y")] {
         stack.post(MAPS, &crate::client::labelled(name, label)).await.ok();

@@ -12,7 +12,7 @@ async fn set(stack: &Stack, rules: Value) {
 }
 
 #[tokio::test]
-async fn a_rule_fails_the_nth_mutating_call_and_no_other() {
+async fn the_nth_mutating_call_fails_and_only_that() {
     let stack = Stack::new().await;
     let status = json!({"status": {"code": 500}});
     set(&stack, json!([{"mutating": true, "skip": 2, "count": 1, "fault": status}])).await;
@@ -29,7 +29,7 @@ async fn a_rule_fails_the_nth_mutating_call_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_429_response_says_when_to_try_again() {
+async fn a_429_says_when_to_come_back() {
     let stack = Stack::new().await;
     let rule = Rule {
         verbs: vec!["list".to_owned()],
@@ -61,7 +61,7 @@ async fn a_lost_response_was_executed_and_a_refused_connection_was_not() {
 }
 
 #[tokio::test]
-async fn latency_delays_a_response_and_changes_nothing_else() {
+async fn latency_delays_and_then_answers() {
     let stack = Stack::new().await;
     set(&stack, json!([{"pathPrefix": "/api/v1/namespaces/default", "fault": {"latency": {"millis": 80}}}])).await;
     let start = Instant::now();
@@ -72,7 +72,7 @@ async fn latency_delays_a_response_and_changes_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_watch_can_be_dropped_after_some_events_or_expire() {
+async fn a_watch_is_dropped_after_some_events_or_expired() {
     let stack = Stack::new().await;
     for name in ["a", "b"] {
         stack.post(MAPS, &map(name)).await.ok();

@@ -1,5 +1,6 @@
 //! The embedded API server, asked over HTTP as any client would.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on says where
 
 mod client;
 mod deletion;

@@ -39,7 +39,7 @@ async fn a_second_object_of_a_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_write_that_names_an_older_version_conflicts() {
+async fn a_write_over_an_older_version_conflicts() {
     let stack = Stack::new().await;
     let first = stack.post(MAPS, &map("a")).await.ok();
     let path = format!("{MAPS}/a");
@@ -113,7 +113,7 @@ async fn a_dry_run_answers_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn status_and_spec_are_written_separately() {
+async fn status_and_specification_are_written_apart() {
     let stack = Stack::with(|config| config.controllers = false).await;
     let all = "/apis/apps/v1/namespaces/default/deployments";
     let mut object = deployment("web", 1);
@@ -135,7 +135,7 @@ async fn status_and_spec_are_written_separately() {
 }
 
 #[tokio::test]
-async fn immutable_fields_cannot_be_changed() {
+async fn fixed_fields_stay() {
     let stack = Stack::with(|config| config.controllers = false).await;
     let all = "/apis/apps/v1/namespaces/default/deployments";
     stack.post(all, &deployment("web", 1)).await.ok();
@@ -147,7 +147,7 @@ async fn immutable_fields_cannot_be_changed() {
 }
 
 #[tokio::test]
-async fn names_are_generated_and_validated() {
+async fn names_are_generated_and_judged() {
     let stack = Stack::new().await;
     let generated = stack.post(MAPS, &json!({"metadata": {"generateName": "job-"}})).await.ok();
     assert_eq!(generated["metadata"]["name"].as_str().unwrap().len(), 9);
@@ -210,7 +210,7 @@ async fn yaml_is_read_and_two_equal_keys_are_not() {
 }
 
 #[tokio::test]
-async fn foreign_hosts_and_origins_and_oversized_bodies_are_refused() {
+async fn strangers_are_turned_away() {
     let stack = Stack::new().await;
     for headers in ["Host: rebound.example.com\r\n", "Origin: https://example.com\r\n"] {
         let refused = stack.try_send("GET", MAPS, headers, "").await.unwrap();
@@ -248,7 +248,7 @@ async fn what_is_too_deep_to_be_read_back_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn query_parameters_that_make_no_sense_are_refused() {
+async fn queries_that_say_nothing_sensible_are_refused() {
     let stack = Stack::new().await;
     for (query, code) in [
         ("timeoutSeconds=abc&watch=1", 400),

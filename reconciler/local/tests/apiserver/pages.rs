@@ -27,7 +27,7 @@ async fn unknown_paths_answer_as_a_real_server_does() {
 }
 
 #[tokio::test]
-async fn discovery_says_the_same_in_both_formats() {
+async fn discovery_tells_the_same_in_both_forms() {
     let stack = Stack::new().await;
     let accept = "Accept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json\r\n";
     let reply = stack.try_send("GET", "/apis", accept, "").await.unwrap();

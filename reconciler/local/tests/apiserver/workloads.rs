@@ -83,7 +83,7 @@ async fn jobs_complete_claims_are_bound_and_stateful_pods_have_numbers() {
 }
 
 #[tokio::test]
-async fn a_service_keeps_the_address_that_it_was_given() {
+async fn services_get_addresses_that_stay() {
     let stack = Stack::new().await;
     let all = "/api/v1/namespaces/default/services";
     let service = |name: &str| json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}});
@@ -109,7 +109,7 @@ async fn a_number_that_the_field_cannot_hold_is_refused() {
 }
 
 #[tokio::test]
-async fn many_replicas_are_all_counted_though_only_some_have_pods() {
+async fn of_many_replicas_some_have_pods_and_all_are_counted() {
     let stack = Stack::new().await;
     stack.post(DEPLOYMENTS, &deployment("web", i32::MAX as u32)).await.ok();
     stack.until(&format!("{DEPLOYMENTS}/web"), |reply| available(reply, i32::MAX as u32)).await;
@@ -117,7 +117,7 @@ async fn many_replicas_are_all_counted_though_only_some_have_pods() {
 }
 
 #[tokio::test]
-async fn a_deployment_adopts_the_replica_set_that_a_deleted_one_orphaned() {
+async fn a_deployment_takes_over_the_set_that_an_orphaning_one_left() {
     let stack = Stack::new().await;
     let path = format!("{DEPLOYMENTS}/web");
     stack.post(DEPLOYMENTS, &deployment("web", 2)).await.ok();
@@ -132,7 +132,7 @@ async fn a_deployment_adopts_the_replica_set_that_a_deleted_one_orphaned() {
 }
 
 #[tokio::test]
-async fn a_workload_that_is_recreated_at_once_becomes_ready() {
+async fn a_workload_that_is_made_again_at_once_becomes_ready() {
     let stack = Stack::new().await;
     let set = "/apis/apps/v1/namespaces/default/statefulsets";
     let stateful = json!({"metadata": {"name": "db"}, "spec": {"serviceName": "db",
@@ -150,7 +150,7 @@ async fn a_workload_that_is_recreated_at_once_becomes_ready() {
 }
 
 #[tokio::test]
-async fn a_paused_deployment_only_scales_and_old_replica_sets_are_deleted() {
+async fn a_paused_deployment_only_scales_and_old_sets_are_forgotten() {
     let stack = Stack::new().await;
     let path = format!("{DEPLOYMENTS}/web");
     let sets = "/apis/apps/v1/namespaces/default/replicasets";
