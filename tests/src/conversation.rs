@@ -1,4 +1,4 @@
-//! Conversations with an API server: what was said in YAML, and what was answered, freed of accident.
+//! Conversations with an API server: requests written in YAML, and the responses without what differs from run to run.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// The first key is the verb and names the object: `apply: deployments/web` or `patch: deployments/web/status`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Step {
+pub struct ConversationRequest {
     create: Option<String>,
     get: Option<String>,
     list: Option<String>,
@@ -30,7 +30,7 @@ pub struct Step {
     query: Map<String, Value>,
     /// The body. `apiVersion`, `kind` and `metadata.name` are filled in unless it is a patch.
     body: Option<Value>,
-    /// Sends the resource version that was last seen in an answer.
+    /// Sends the resource version that was last seen in an response.
     #[serde(default)]
     pub current: bool,
 }
@@ -65,9 +65,9 @@ const KINDS: [(&str, &str, &str); 24] = [
 
 const CLUSTER_SCOPED: [&str; 3] = ["clusterroles", "namespaces", "priorityclasses"];
 
-/// An answer: the HTTP status and the body.
+/// A response: the HTTP status and the body.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct Answer {
+pub struct ConversationResponse {
     /// The HTTP status code.
     pub code: u16,
     /// The body; a string unless it was JSON.
@@ -79,39 +79,41 @@ pub struct Conversation {
     client: kube::Client,
     namespace: String,
     resource_version: String,
-    plain: Plain,
+    normalizer: Normalizer,
 }
 
 impl Conversation {
     /// Makes the namespace, which must not exist yet.
     pub async fn begin(client: kube::Client, namespace: &str) -> Self {
         let namespace = namespace.to_owned();
-        let plain = Plain { texts: vec![(namespace.clone(), "<namespace>".to_owned())], ..Plain::default() };
-        let mut conversation = Self { client, namespace, resource_version: String::new(), plain };
-        let step = Step { create: Some("namespaces/{namespace}".to_owned()), ..Step::silent() };
-        let answer = conversation.say(&step).await;
-        assert_eq!(answer.code, 201, "{answer}");
+        let normalizer =
+            Normalizer { texts: vec![(namespace.clone(), "<namespace>".to_owned())], ..Normalizer::default() };
+        let mut conversation = Self { client, namespace, resource_version: String::new(), normalizer };
+        let request =
+            ConversationRequest { create: Some("namespaces/{namespace}".to_owned()), ..ConversationRequest::empty() };
+        let response = conversation.exchange(&request).await;
+        assert_eq!(response.code, 201, "{response}");
         conversation
     }
 
-    /// Makes the request and answers with what doesn't differ from run to run.
-    pub async fn say(&mut self, step: &Step) -> Answer {
-        let mut answer = self.ask(step).await;
-        if answer.body["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
+    /// Makes the request, and returns the response without what differs from run to run.
+    pub async fn exchange(&mut self, request: &ConversationRequest) -> ConversationResponse {
+        let mut response = self.send(request).await;
+        if response.body["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
             // Others write at the same time.
-            answer.body["metadata"]["resourceVersion"] = json!("<list>");
+            response.body["metadata"]["resourceVersion"] = json!("<list>");
         }
-        if let Some(uid) = answer.body.pointer_mut("/metadata/uid") {
+        if let Some(uid) = response.body.pointer_mut("/metadata/uid") {
             // Before labels that repeat it.
-            self.plain.rename("uid", uid);
+            self.normalizer.rename("uid", uid);
         }
-        self.plain.clean(&mut answer.body);
-        answer
+        self.normalizer.clean(&mut response.body);
+        response
     }
 
     /// Makes the request.
-    pub async fn ask(&mut self, step: &Step) -> Answer {
-        let request = self.request(step);
+    async fn send(&mut self, request: &ConversationRequest) -> ConversationResponse {
+        let request = self.http_request(request);
         let response = self.client.send(request).await.unwrap();
         let code = response.status().as_u16();
         let bytes = response.into_body().collect_bytes().await.unwrap();
@@ -120,11 +122,11 @@ impl Conversation {
         if let Some(version) = body["metadata"]["resourceVersion"].as_str() {
             self.resource_version = version.to_owned();
         }
-        Answer { code, body }
+        ConversationResponse { code, body }
     }
 
-    fn request(&self, step: &Step) -> Request<Body> {
-        let (method, content_type, target) = step.verb();
+    fn http_request(&self, request: &ConversationRequest) -> Request<Body> {
+        let (method, content_type, target) = request.verb();
         let patch = method == "PATCH" && content_type != "application/apply-patch+yaml";
         let mut parts = target.splitn(3, '/');
         let plural = parts.next().unwrap_or_default();
@@ -138,10 +140,10 @@ impl Conversation {
         for part in [name.filter(|_| method != "POST" || subresource.is_some()), subresource].into_iter().flatten() {
             write!(path, "/{part}").unwrap();
         }
-        let mut query: Vec<String> = step.r#as.iter().map(|manager| format!("fieldManager={manager}")).collect();
+        let mut query: Vec<String> = request.r#as.iter().map(|manager| format!("fieldManager={manager}")).collect();
         let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        query.extend(step.query.iter().map(|(key, value)| format!("{key}={}", plain(value))));
-        let mut body = step.body.clone().unwrap_or_else(|| json!({}));
+        query.extend(request.query.iter().map(|(key, value)| format!("{key}={}", plain(value))));
+        let mut body = request.body.clone().unwrap_or_else(|| json!({}));
         if let Some(object) = body.as_object_mut().filter(|_| !patch && !matches!(method, "GET" | "DELETE")) {
             object.entry("apiVersion").or_insert_with(|| json!(api.split_once('/').map(|(_, version)| version)));
             object.entry("kind").or_insert_with(|| json!(kind));
@@ -150,10 +152,10 @@ impl Conversation {
                 metadata.entry("name").or_insert_with(|| json!(name));
             }
         }
-        if step.current {
+        if request.current {
             body["metadata"]["resourceVersion"] = json!(self.resource_version);
         }
-        let sent = if method == "GET" || (method == "DELETE" && step.body.is_none()) {
+        let sent = if method == "GET" || (method == "DELETE" && request.body.is_none()) {
             String::new()
         } else {
             body.to_string()
@@ -169,8 +171,8 @@ impl Conversation {
     }
 }
 
-impl Step {
-    fn silent() -> Self {
+impl ConversationRequest {
+    fn empty() -> Self {
         serde_json::from_value(json!({})).unwrap()
     }
 
@@ -190,33 +192,33 @@ impl Step {
         ]
         .into_iter()
         .find_map(|(target, method, content)| Some((method, content, target.as_deref()?)))
-        .expect("a step names its verb")
+        .expect("a request names its verb")
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ConversationRequest {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (method, content, target) = self.verb();
         write!(to, "{method} {target} {content} {}", self.body.as_ref().unwrap_or(&Value::Null))
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for ConversationResponse {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(to, "{}\n{:#}", self.code, self.body)
     }
 }
 
-/// Replaces what no two servers have in common by what they do: the order in which values were first seen.
+/// Replaces values that differ from server to server by the order in which they were first seen: `<uid 1>`.
 #[derive(Default)]
-struct Plain {
+struct Normalizer {
     /// What stands for a value, by the sort of value and the value.
     seen: HashMap<(&'static str, String), String>,
     /// What is also replaced inside of texts.
     texts: Vec<(String, String)>,
 }
 
-impl Plain {
+impl Normalizer {
     const TIMES: [&str; 8] = [
         "creationTimestamp",
         "deletionTimestamp",

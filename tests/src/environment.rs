@@ -13,14 +13,10 @@ use git2::{ObjectType, Oid, Repository, Signature, Time};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use crate::{DEADLINE, folders};
+
 /// The moment that a test takes as now where it says nothing else.
 pub const NOW: &str = "2026-03-01T12:00:00Z";
-
-/// The longest that one command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The folders that the shipped platform is made of.
-const PLATFORM: [&str; 4] = ["apps", "catalog", "environments", "policies"];
 
 /// A folder for a platform, gone with the value.
 pub struct TestEnvironment {
@@ -30,7 +26,7 @@ pub struct TestEnvironment {
 
 /// What a command answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
+pub struct CommandOutput {
     /// The results.
     pub stdout: String,
     /// Everything else.
@@ -52,9 +48,7 @@ impl TestEnvironment {
     /// A copy of the platform that ships.
     pub fn sample(binary: &str) -> Self {
         let environment = Self::empty(binary);
-        for folder in PLATFORM {
-            copy(&shipped().join(folder), &environment.platform().join(folder));
-        }
+        folders::copy_shipped_platform(&environment.platform());
         environment
     }
 
@@ -64,7 +58,7 @@ impl TestEnvironment {
     }
 
     /// Runs `dayfly` in the platform's folder, at [`NOW`] unless the arguments say when.
-    pub fn dayfly(&self, arguments: &[&str]) -> Output {
+    pub fn dayfly(&self, arguments: &[&str]) -> CommandOutput {
         self.masked(run(self.command(arguments)))
     }
 
@@ -83,10 +77,10 @@ impl TestEnvironment {
     }
 
     /// The output with the folder's own name taken out.
-    fn masked(&self, output: Output) -> Output {
+    fn masked(&self, output: CommandOutput) -> CommandOutput {
         let root = self.root.path().to_string_lossy().into_owned();
         let mask = |text: String| text.replace(&root, "[ROOT]");
-        Output { stdout: mask(output.stdout), stderr: mask(output.stderr), ..output }
+        CommandOutput { stdout: mask(output.stdout), stderr: mask(output.stderr), ..output }
     }
 
     /// Writes a file of the platform, and the folders above it.
@@ -110,7 +104,7 @@ impl TestEnvironment {
 
     /// Copies a folder over the platform.
     pub fn overlay(&self, folder: &Path) {
-        copy(folder, &self.platform());
+        folders::copy(folder, &self.platform());
     }
 
     /// The platform's git repository, made where it is absent.
@@ -141,33 +135,14 @@ impl TestEnvironment {
     }
 }
 
-/// The repository's top, where the shipped platform stands.
-pub fn shipped() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// Copies a folder's files into another.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for item in fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
-        let target = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() {
-            copy(&item.path(), &target);
-        } else {
-            fs::copy(item.path(), target).unwrap();
-        }
-    }
-}
-
 /// Runs a command to its end, or fails when it takes too long.
-fn run(mut command: Command) -> Output {
+fn run(mut command: Command) -> CommandOutput {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
     let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
     let start = Instant::now();
     let mut ended = child.try_wait().unwrap();
-    while ended.is_none() && start.elapsed() < PATIENCE {
+    while ended.is_none() && start.elapsed() < DEADLINE {
         std::thread::sleep(Duration::from_millis(5));
         ended = child.try_wait().unwrap();
     }
@@ -177,7 +152,7 @@ fn run(mut command: Command) -> Output {
     }
     let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
     let status = ended.unwrap_or_else(|| panic!("the command hangs; so far it said:\n{stdout}{stderr}"));
-    Output { stdout, stderr, code: status.code() }
+    CommandOutput { stdout, stderr, code: status.code() }
 }
 
 /// Reads a stream to its end, beside others.

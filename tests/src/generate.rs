@@ -1,11 +1,13 @@
 //! A platform of any size, always the same: apps over variants of the templates that ship, in the tiers that ship.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{fs, iter};
+
+use crate::folders::repository_root;
 
 /// What to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub struct PlatformShape {
     /// How many apps.
     pub apps: usize,
     /// How many templates they share.
@@ -24,7 +26,7 @@ pub enum Tiers {
 }
 
 /// A file: its path from the repository's root, and its bytes.
-pub type File = (String, Vec<u8>);
+pub type GeneratedFile = (String, Vec<u8>);
 
 const FAMILIES: [(&str, &str); 3] =
     [("survey", "simple-survey/v1"), ("form", "approval-form/v1"), ("links", "link-shortener/v1")];
@@ -53,22 +55,22 @@ const TOPICS: [&str; 12] = [
     "security",
 ];
 
-impl Shape {
+impl PlatformShape {
     /// So many apps over twenty templates, all in the sandbox.
     pub fn sandbox(apps: usize) -> Self {
         Self { apps, templates: 20, tiers: Tiers::Sandbox }
     }
 
     /// All files of the platform.
-    pub fn files(self) -> Vec<File> {
-        let control = ["environments", "policies"].into_iter().flat_map(shipped);
+    pub fn files(self) -> Vec<GeneratedFile> {
+        let control = ["environments", "policies"].into_iter().flat_map(shipped_files);
         let templates = (0..self.templates).flat_map(template);
         let apps = (0..self.apps).map(|number| self.app(number, 0));
         control.chain(templates).chain(apps).collect()
     }
 
     /// The manifest of one app; each edit of it changes one of its parameters.
-    pub fn app(self, number: usize, edit: usize) -> File {
+    pub fn app(self, number: usize, edit: usize) -> GeneratedFile {
         let (team, owner) = TEAMS[number % TEAMS.len()];
         let topic = TOPICS[number / 7 % TOPICS.len()];
         let template = number % self.templates;
@@ -133,24 +135,24 @@ fn links(number: usize, topic: &str, edit: usize) -> String {
 }
 
 /// A variant of a template that ships: another name and another release of its images.
-fn template(number: usize) -> Vec<File> {
+fn template(number: usize) -> Vec<GeneratedFile> {
     let (_, original) = FAMILIES[number % FAMILIES.len()];
     let (old, new) = (format!("catalog/{original}/"), format!("catalog/{}/", reference(number)));
     let name = |reference: &str| reference.split('/').next().unwrap_or_default().to_owned();
     let kept = |path: &String| path.ends_with("template.yaml") || path.contains("/resources/");
-    let rename = |(path, bytes): File| {
+    let rename = |(path, bytes): GeneratedFile| {
         let text = String::from_utf8(bytes).expect("a template is text");
         let text = text
             .replace(&format!("name: {}\n", name(original)), &format!("name: {}\n", name(&reference(number))))
             .replace(&format!("/{}:1.", name(original)), &format!("/{}:{}.", name(original), number + 1));
         (path.replacen(&old, &new, 1), text.into_bytes())
     };
-    shipped(old.trim_end_matches('/')).into_iter().filter(|(path, _)| kept(path)).map(rename).collect()
+    shipped_files(old.trim_end_matches('/')).into_iter().filter(|(path, _)| kept(path)).map(rename).collect()
 }
 
 /// The files of a folder that ships, by their paths from the repository's root.
-fn shipped(folder: &str) -> Vec<File> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+fn shipped_files(folder: &str) -> Vec<GeneratedFile> {
+    let root = repository_root();
     let (mut files, mut folders) = (Vec::new(), vec![PathBuf::from(folder)]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(root.join(&folder)).expect("the sample platform ships") {
@@ -182,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_generated_app_is_admitted_without_a_finding() {
-        let shape = Shape { apps: 40, templates: 20, tiers: Tiers::Mixed };
+        let shape = PlatformShape { apps: 40, templates: 20, tiers: Tiers::Mixed };
         let platform = Platform::load(&Snapshot::from_texts(shape.files()), None);
         assert_eq!(platform.findings().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
         assert_eq!((platform.apps.len(), platform.templates.len()), (40, 20));
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_edit_renders_the_edited_apps_and_no_other() {
-        let shape = Shape::sandbox(20);
+        let shape = PlatformShape::sandbox(20);
         let before = Snapshot::from_texts(shape.files());
         let platform = Platform::load(&before, None);
         let mut evaluator = Evaluator::default();

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 
-use crate::pods;
+use crate::{clients, pods};
 
 /// How long a server may take until it is ready; a cold, busy machine needs a while.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -231,9 +231,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 async fn client(kubeconfig: &Path) -> kube::Client {
-    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
-    let options = kube::config::KubeConfigOptions::default();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    let mut config = clients::config(kubeconfig, None).await;
     config.default_retry = false;
     kube::Client::try_from(config).unwrap()
 }

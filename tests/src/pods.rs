@@ -46,16 +46,16 @@ async fn advance(client: &Client, pod: &Pod) -> kube::Result<()> {
 
 fn running(pod: &Pod) -> Value {
     let spec = pod.spec.as_ref();
-    let stays = spec.and_then(|spec| spec.restart_policy.as_deref()) == Some("Always");
-    let ready = if stays { "True" } else { "False" };
+    let restarts = spec.and_then(|spec| spec.restart_policy.as_deref()) == Some("Always");
+    let ready = if restarts { "True" } else { "False" };
     let conditions = ["Initialized", "ContainersReady", "Ready"].map(|of| json!({"type": of, "status": ready}));
     let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
     let statuses = containers.iter().map(|container| {
         let image = container.image.as_deref().unwrap_or_default();
-        json!({"name": container.name, "image": image, "imageID": image, "ready": stays, "restartCount": 0})
+        json!({"name": container.name, "image": image, "imageID": image, "ready": restarts, "restartCount": 0})
     });
     json!({
-        "phase": if stays { "Running" } else { "Succeeded" },
+        "phase": if restarts { "Running" } else { "Succeeded" },
         "conditions": conditions,
         "containerStatuses": statuses.collect::<Vec<_>>(),
         "podIP": "192.0.2.1",

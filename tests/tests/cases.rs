@@ -1,14 +1,14 @@
 //! The command line, case by case: each folder of `cases/` is a platform, commands, and what they must answer.
 //!
 //! - `cmd`: a comment that says what holds, then commands, a line each: `dayfly …`, or `show REV`, `cat PATH`, `list
-//!   PATH` to look at what came of it; `| grep TEXT` keeps the lines that have the text
+//!   PATH` to see the result; `| grep TEXT` keeps the lines that have the text
 //! - `in/`: files put over the sample platform
-//! - `setup.yaml`: what stored files cannot say, a step each (see [`Step`])
+//! - `setup.yaml`: what stored files cannot say, a step each (see [`SetupStep`])
 //! - `out/`: the expected `stdout`, `stderr` and `code`; `DAYFLY_BLESS=1` writes them
 //!
 //! Commits are named by their branch (`[main~1]`), digests and keys are `[DIGEST]` and `[KEY]`, so that an answer stays the
 //! same when a file of the sample changes that it does not depend on.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails loudly")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use dayfly_tests::environment::{Output, TestEnvironment};
+use dayfly_tests::environment::{CommandOutput, TestEnvironment};
 use git2::Repository;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
@@ -25,7 +25,7 @@ use similar::TextDiff;
 /// One step of a `setup.yaml`. Paths are the platform's.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-enum Step {
+enum SetupStep {
     /// Removes a file or a folder; `.` for all that ships.
     Remove(String),
     /// Writes a text; `executable` for a script.
@@ -92,7 +92,7 @@ fn case(folder: &Path) -> Result<(), Failed> {
     }
     if let Ok(text) = fs::read_to_string(folder.join("setup.yaml")) {
         let steps: serde_json::Value = serde_yaml::from_str(&text)?;
-        let steps: Vec<Step> = serde_json::from_value(steps).map_err(|e| format!("setup.yaml: {e}"))?;
+        let steps: Vec<SetupStep> = serde_json::from_value(steps).map_err(|e| format!("setup.yaml: {e}"))?;
         steps.iter().for_each(|step| prepare(&environment, step));
     }
     let script = fs::read_to_string(folder.join("cmd"))?;
@@ -135,17 +135,17 @@ fn compare(folder: &Path, found: &BTreeMap<&str, String>) -> Result<(), Failed> 
     if differences.is_empty() { Ok(()) } else { Err(differences.into()) }
 }
 
-fn prepare(environment: &TestEnvironment, step: &Step) {
+fn prepare(environment: &TestEnvironment, step: &SetupStep) {
     let at = |path: &str| environment.platform().join(path);
     let folder_of = |path: &str| fs::create_dir_all(at(path).parent().unwrap()).unwrap();
     match step {
-        Step::Remove(path) if path == "." => {
+        SetupStep::Remove(path) if path == "." => {
             fs::remove_dir_all(environment.platform()).unwrap();
             fs::create_dir(environment.platform()).unwrap();
         }
-        Step::Remove(path) if at(path).is_dir() => fs::remove_dir_all(at(path)).unwrap(),
-        Step::Remove(path) => fs::remove_file(at(path)).unwrap(),
-        Step::Write { path, text, executable } => {
+        SetupStep::Remove(path) if at(path).is_dir() => fs::remove_dir_all(at(path)).unwrap(),
+        SetupStep::Remove(path) => fs::remove_file(at(path)).unwrap(),
+        SetupStep::Write { path, text, executable } => {
             environment.write(path, text);
             #[cfg(unix)]
             if *executable {
@@ -153,39 +153,39 @@ fn prepare(environment: &TestEnvironment, step: &Step) {
                 fs::set_permissions(at(path), mode).unwrap();
             }
         }
-        Step::Replace { path, from, to } => environment.replace(path, from, to),
-        Step::Append { path, text } => environment.write(path, environment.read(path) + text),
-        Step::Bytes { path, text } => {
+        SetupStep::Replace { path, from, to } => environment.replace(path, from, to),
+        SetupStep::Append { path, text } => environment.write(path, environment.read(path) + text),
+        SetupStep::Bytes { path, text } => {
             environment.write(path, text.chars().map(|c| u8::try_from(c).unwrap()).collect::<Vec<_>>());
         }
-        Step::Repeat { path, before, text, times, after } => {
+        SetupStep::Repeat { path, before, text, times, after } => {
             environment.write(path, format!("{before}{}{after}", text.repeat(*times)));
         }
-        Step::Symlink { path, to } => {
+        SetupStep::Symlink { path, to } => {
             folder_of(path);
             #[cfg(unix)]
             std::os::unix::fs::symlink(to, at(path)).unwrap();
         }
-        Step::Submodule(path) => environment.write(&format!("{path}/.git"), "gitdir: ../../.git/modules/other\n"),
-        Step::Repository => drop(environment.repository()),
-        Step::Commit { at, message } => drop(environment.commit(at, message)),
-        Step::Shallow => {
+        SetupStep::Submodule(path) => environment.write(&format!("{path}/.git"), "gitdir: ../../.git/modules/other\n"),
+        SetupStep::Repository => drop(environment.repository()),
+        SetupStep::Commit { at, message } => drop(environment.commit(at, message)),
+        SetupStep::Shallow => {
             let tip = environment.repository().head().unwrap().target().unwrap();
             environment.write(".git/shallow", format!("{tip}\n"));
         }
-        Step::Rename(name) => {
+        SetupStep::Rename(name) => {
             let git = environment.repository();
             let head = git.head().unwrap();
             git.branch(name, &head.peel_to_commit().unwrap(), true).unwrap();
             git.find_reference(head.name().unwrap()).unwrap().delete().unwrap();
         }
-        Step::Damage(path) => {
+        SetupStep::Damage(path) => {
             let id = environment.repository().revparse_single(&format!("HEAD:{path}")).unwrap().id().to_string();
             let object = format!(".git/objects/{}/{}", &id[..2], &id[2..]);
             fs::remove_file(at(&object)).unwrap();
             environment.write(&object, "rubbish");
         }
-        Step::Dayfly(line) => {
+        SetupStep::Dayfly(line) => {
             let output = environment.dayfly(&words(line).iter().map(String::as_str).collect::<Vec<_>>());
             assert_eq!(output.code, Some(0), "setup: dayfly {line}\n{}", output.stderr);
         }
@@ -193,11 +193,11 @@ fn prepare(environment: &TestEnvironment, step: &Step) {
 }
 
 /// Performs one line of a `cmd`.
-fn perform(environment: &TestEnvironment, line: &str) -> Output {
+fn perform(environment: &TestEnvironment, line: &str) -> CommandOutput {
     let (command, pattern) = line.split_once(" | grep ").unwrap_or((line, ""));
     let words = words(command);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let said = |stdout: String| Output { stdout, stderr: String::new(), code: Some(0) };
+    let said = |stdout: String| CommandOutput { stdout, stderr: String::new(), code: Some(0) };
     let output = match words.as_slice() {
         ["dayfly", arguments @ ..] => environment.dayfly(arguments),
         ["show", revision] => said(show(&environment.repository(), revision)),
@@ -209,7 +209,7 @@ fn perform(environment: &TestEnvironment, line: &str) -> Output {
     let commits = Repository::open(environment.platform()).map(|git| commits(&git)).unwrap_or_default();
     let mask = |text: String| masked(text, &commits);
     let matching = output.stdout.split_inclusive('\n').filter(|line| line.contains(pattern));
-    Output { stdout: mask(matching.collect()), stderr: mask(output.stderr), ..output }
+    CommandOutput { stdout: mask(matching.collect()), stderr: mask(output.stderr), ..output }
 }
 
 /// The words of a line, as a shell splits it; quotes keep spaces, and `\n` is a new line.

@@ -9,7 +9,7 @@ use dayfly_judge::policy::PolicySet;
 use dayfly_judge::render::{self, Manifests};
 use dayfly_model::platform::{Instance, Platform};
 use dayfly_model::snapshot::{FileEntry, Snapshot};
-use dayfly_tests::generate::Shape;
+use dayfly_tests::generate::PlatformShape;
 use jiff::Timestamp;
 use rayon::ThreadPoolBuilder;
 
@@ -24,7 +24,7 @@ pub fn measure(apps: usize, threads: usize) -> Figures {
 /// The peak of memory, with and without what the files take.
 pub fn measure_memory(apps: usize, threads: usize) -> Figures {
     ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-        let snapshot = Snapshot::from_texts(Shape::sandbox(apps).files());
+        let snapshot = Snapshot::from_texts(PlatformShape::sandbox(apps).files());
         let before = peak_memory();
         let platform = Platform::load(&snapshot, None);
         let mut evaluator = Evaluator::default();
@@ -37,7 +37,7 @@ pub fn measure_memory(apps: usize, threads: usize) -> Figures {
 }
 
 fn measure_here(apps: usize) -> Figures {
-    let shape = Shape::sandbox(apps);
+    let shape = PlatformShape::sandbox(apps);
     let snapshot = Snapshot::from_texts(shape.files());
     let mut figures = Figures::default();
     let (platform, load) = timed(|| Platform::load(&snapshot, None));
@@ -63,7 +63,7 @@ fn measure_here(apps: usize) -> Figures {
 
     stages(&platform, &mut figures);
     let floors = floors::measure(&snapshot, &platform, &instances, &manifests);
-    floors.tell(&mut figures);
+    floors.record(&mut figures);
     let ratio = |floor: Duration| (load + judged).as_secs_f64() / floor.as_secs_f64();
     figures.set("ratio", ratio(floors.sum()));
     figures.set("ratio.strict", ratio(floors.strict()));

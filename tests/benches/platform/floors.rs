@@ -57,7 +57,7 @@ impl Floors {
     }
 
     /// Puts them among the figures.
-    pub fn tell(&self, figures: &mut Figures) {
+    pub fn record(&self, figures: &mut Figures) {
         Self::NAMES.iter().zip(self.0).for_each(|(name, time)| figures.time(name, time));
     }
 }

@@ -17,7 +17,7 @@ use dayfly_model::kinds::{self, WAVES};
 use dayfly_model::object::Object;
 use dayfly_model::platform::Platform;
 use dayfly_model::snapshot::Snapshot;
-use dayfly_tests::generate::{File, Shape};
+use dayfly_tests::generate::{GeneratedFile, PlatformShape};
 use futures::{StreamExt as _, stream};
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -37,22 +37,22 @@ const TIMES: usize = 5;
 
 /// The passes over a platform of N apps.
 pub fn measure(apps: usize) -> Figures {
-    let shape = Shape::sandbox(apps);
-    let world = World::of(shape.files());
+    let shape = PlatformShape::sandbox(apps);
+    let platform = BenchPlatform::of(shape.files());
     let runtime = Runtime::new().unwrap();
-    runtime.block_on(passes(shape, &world))
+    runtime.block_on(passes(shape, &platform))
 }
 
 /// The same objects, sent by a client that does nothing else.
 pub fn measure_floor(apps: usize) -> Figures {
-    let platform = Platform::load(&Snapshot::from_texts(Shape::sandbox(apps).files()), None);
+    let platform = Platform::load(&Snapshot::from_texts(PlatformShape::sandbox(apps).files()), None);
     let judged = Evaluator::default().evaluate(&Desired { tip: &platform, approved: None }, now());
     let objects: Vec<_> = judged
         .instances
         .values()
         .flat_map(|e| e.admitted().unwrap().open().unwrap().manifests().objects.clone())
         .collect();
-    let server = Server::start();
+    let server = ServerProcess::start();
     let runtime = Runtime::new().unwrap();
     let client = runtime.block_on(client(&server.kubeconfig));
     let ((), time) = timed(|| runtime.block_on(send(&client, &objects)));
@@ -90,28 +90,28 @@ pub fn print(apps: usize, figures: &Figures) {
     println!("  peak memory                    {:9.1} MiB", figures.get("pass.memory"));
 }
 
-async fn passes(shape: Shape, world: &World) -> Figures {
+async fn passes(shape: PlatformShape, platform: &BenchPlatform) -> Figures {
     let mut figures = Figures::default();
-    let mut reconciler = world.reconciler();
+    let mut reconciler = platform.reconciler();
     let cold = reconciler.pass(now()).await.unwrap();
     assert!(!cold.is_unfinished(), "{:?}", cold.diagnostics.first());
-    tell(&mut figures, "cold", &cold);
+    record(&mut figures, "cold", &cold);
     figures.set("cold.objects", cold.items.iter().map(|item| item.objects).sum::<usize>() as f64);
-    let mut settling = 0;
+    let mut converging = 0;
     while reconciler.watch_pass(now()).await.unwrap().calls > 0 {
-        settling += 1;
-        assert!(settling < 5, "the platform does not come to rest");
+        converging += 1;
+        assert!(converging < 5, "the platform does not converge");
     }
 
     let mut commits = Vec::new();
     for time in 0..TIMES {
         let number = (time * 131 + 7) % shape.apps;
         let began = std::time::Instant::now();
-        world.commit(&[shape.app(number, 1)]);
+        platform.commit(&[shape.app(number, 1)]);
         let pass = reconciler.watch_pass(now()).await.unwrap();
         assert!(!pass.is_unfinished(), "{:?}", pass.diagnostics.first());
         let mut one = Figures::default();
-        tell(&mut one, "commit", &pass);
+        record(&mut one, "commit", &pass);
         one.time("commit.live", began.elapsed());
         commits.push(one);
     }
@@ -119,9 +119,9 @@ async fn passes(shape: Shape, world: &World) -> Figures {
 
     figures.set("pass.memory", peak_memory());
     drop((cold, reconciler));
-    let mut reconciler = world.reconciler();
+    let mut reconciler = platform.reconciler();
     let pass = reconciler.watch_pass(now()).await.unwrap();
-    tell(&mut figures, "restart", &pass);
+    record(&mut figures, "restart", &pass);
     figures
 }
 
@@ -129,13 +129,13 @@ async fn several(reconciler: &mut Reconciler, name: &str) -> Figures {
     let mut passes = Vec::new();
     for _ in 0..TIMES {
         let mut one = Figures::default();
-        tell(&mut one, name, &reconciler.watch_pass(now()).await.unwrap());
+        record(&mut one, name, &reconciler.watch_pass(now()).await.unwrap());
         passes.push(one);
     }
     Figures::median(passes)
 }
 
-fn tell(figures: &mut Figures, name: &str, pass: &Pass) {
+fn record(figures: &mut Figures, name: &str, pass: &Pass) {
     figures.time(&format!("{name}.time"), pass.took);
     figures.set(&format!("{name}.writes"), pass.writes as f64);
     figures.set(&format!("{name}.calls"), pass.calls as f64);
@@ -169,13 +169,13 @@ async fn client(kubeconfig: &str) -> Client {
 }
 
 /// An API server in a process of its own, which ends with this.
-struct Server {
+struct ServerProcess {
     kubeconfig: String,
     process: Child,
     _until: Option<ChildStdin>,
 }
 
-impl Server {
+impl ServerProcess {
     fn start() -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([CHILD, "serve", "0", "0"]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -195,7 +195,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -203,25 +203,26 @@ impl Drop for Server {
 }
 
 /// A repository, what is approved in it, and a cluster.
-struct World {
+struct BenchPlatform {
     home: Home,
     signer: Signer,
-    _server: Server,
+    _server: ServerProcess,
     _folder: TempDir,
 }
 
-impl World {
-    fn of(files: Vec<File>) -> Self {
+impl BenchPlatform {
+    fn of(files: Vec<GeneratedFile>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (home, server) = (Home::new(folder.path()), Server::start());
+        let (home, server) = (Home::new(folder.path()), ServerProcess::start());
         let signer = home.signer_or_new(None).unwrap();
         let mut options = git2::RepositoryInitOptions::new();
         git2::Repository::init_opts(home.bare(), options.bare(true).initial_head(MAIN)).unwrap();
         std::fs::write(home.kubeconfig(), &server.kubeconfig).unwrap();
-        let world = Self { home, signer, _server: server, _folder: folder };
-        let first = world.commit_on(None, &files);
-        dayfly_git::ledger::append(&world.repository(), &world.signer, first, now(), LedgerFact::Baseline).unwrap();
-        world
+        let platform = Self { home, signer, _server: server, _folder: folder };
+        let first = platform.commit_on(None, &files);
+        dayfly_git::ledger::append(&platform.repository(), &platform.signer, first, now(), LedgerFact::Baseline)
+            .unwrap();
+        platform
     }
 
     fn repository(&self) -> Repository {
@@ -234,11 +235,11 @@ impl World {
             .at_stated_times(true)
     }
 
-    fn commit(&self, files: &[File]) -> Revision {
+    fn commit(&self, files: &[GeneratedFile]) -> Revision {
         self.commit_on(Some(self.repository().tip().unwrap().revision), files)
     }
 
-    fn commit_on(&self, parent: Option<Revision>, files: &[File]) -> Revision {
+    fn commit_on(&self, parent: Option<Revision>, files: &[GeneratedFile]) -> Revision {
         let edits: Vec<_> = files.iter().map(|(path, bytes)| (path.clone(), Some(bytes.clone()))).collect();
         let commit =
             Commit { branch: MAIN, parent, edits: &edits, message: "a change\n", time: now(), is_new_branch: false };

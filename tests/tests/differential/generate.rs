@@ -1,6 +1,6 @@
-//! Conversations that chance makes up: three managers write the same deployment, service and config map.
+//! Random conversations: three managers write the same deployment, service and config map.
 
-use dayfly_tests::conversation::Step;
+use dayfly_tests::conversation::ConversationRequest;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -8,15 +8,19 @@ use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
 /// A few writes by three managers to one object, after one manager has made it.
-pub fn conversation() -> impl Strategy<Value = Vec<Step>> {
+pub fn conversation() -> impl Strategy<Value = Vec<ConversationRequest>> {
     prop_oneof![
-        steps("configmaps/it", json!({"data": {"a": "1", "b": "1"}}), config_map().boxed()),
-        steps("services/it", json!({"spec": {"ports": [{"name": "first", "port": 1}]}}), service().boxed()),
-        steps("deployments/it", whole_deployment(), deployment().boxed()),
+        requests("configmaps/it", json!({"data": {"a": "1", "b": "1"}}), config_map().boxed()),
+        requests("services/it", json!({"spec": {"ports": [{"name": "first", "port": 1}]}}), service().boxed()),
+        requests("deployments/it", whole_deployment(), deployment().boxed()),
     ]
 }
 
-fn steps(target: &'static str, first: Value, body: BoxedStrategy<Value>) -> impl Strategy<Value = Vec<Step>> {
+fn requests(
+    target: &'static str,
+    first: Value,
+    body: BoxedStrategy<Value>,
+) -> impl Strategy<Value = Vec<ConversationRequest>> {
     let verb = prop_oneof![
         5 => Just(("apply", json!({}))),
         2 => Just(("apply", json!({"force": true}))),
@@ -24,7 +28,7 @@ fn steps(target: &'static str, first: Value, body: BoxedStrategy<Value>) -> impl
         1 => Just(("strategic", json!({}))),
     ];
     let manager = select(vec!["alice", "bob", "carol"]);
-    let step = (verb, manager, body, 0..3).prop_map(move |((verb, query), manager, mut body, pick)| {
+    let request = (verb, manager, body, 0..3).prop_map(move |((verb, query), manager, mut body, pick)| {
         match (verb, pick) {
             ("strategic", 0) => direct(&mut body),
             ("strategic" | "merge", 1) => forget(&mut body),
@@ -32,9 +36,9 @@ fn steps(target: &'static str, first: Value, body: BoxedStrategy<Value>) -> impl
         }
         json!({verb: target, "as": manager, "query": query, "body": body})
     });
-    vec(step, 1..8).prop_map(move |mut steps| {
-        steps.insert(0, json!({"apply": target, "as": "alice", "body": first}));
-        serde_json::from_value(Value::Array(steps)).unwrap()
+    vec(request, 1..8).prop_map(move |mut requests| {
+        requests.insert(0, json!({"apply": target, "as": "alice", "body": first}));
+        serde_json::from_value(Value::Array(requests)).unwrap()
     })
 }
 

@@ -1,10 +1,10 @@
 //! The embedded API server answers as a real one does: the conversations in `differential/*.yaml`.
 //!
-//! `differential/*.json` records what a real server answered. Both are held against it: the embedded server always,
-//! the real one where `KUBEBUILDER_ASSETS` names it; then conversations that chance makes up are compared, too.
-//! `RECORD=1` records anew; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` steer chance. `laxities.yaml` names the conversations
+//! `differential/*.json` records what a real server answered. Both are compared with it: the embedded server always,
+//! the real one where `KUBEBUILDER_ASSETS` names it; then random conversations are compared, too. `RECORD=1` records
+//! anew; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` steer the random ones. `laxities.yaml` names the conversations
 //! in which the embedded server is known to answer differently, and why; it names no others.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails loudly")]
 
 mod generate;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dayfly_local::apiserver::{ApiServer, Config};
-use dayfly_tests::conversation::{Answer, Conversation, Step};
+use dayfly_tests::conversation::{Conversation, ConversationRequest, ConversationResponse};
 use dayfly_tests::oracle::Oracle;
 use kube::Client;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -25,7 +25,7 @@ use serde_json::json;
 use similar::TextDiff;
 use tokio::runtime::{Handle, Runtime};
 
-/// The file of the conversations that the embedded server ends differently.
+/// The file of the conversations in which the embedded server is known to answer differently.
 const LAXITIES: &str = "laxities.yaml";
 
 /// The errors whose words programs and people rely on.
@@ -35,11 +35,11 @@ const WORDED: [&str; 3] = ["AlreadyExists", "Conflict", "NotFound"];
 struct Case {
     topic: String,
     name: String,
-    steps: Vec<Step>,
+    requests: Vec<ConversationRequest>,
 }
 
 /// What was answered, by topic and by name of the conversation.
-type Recording = BTreeMap<String, BTreeMap<String, Vec<Answer>>>;
+type Recording = BTreeMap<String, BTreeMap<String, Vec<ConversationResponse>>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -72,10 +72,10 @@ fn trials(cases: &[Case], ours: &Client, real: Option<&Client>) -> Vec<Trial> {
             let name = format!("{server}: {}: {}", case.topic, case.name);
             let lax = server == "embedded" && laxities.contains_key(&format!("{}: {}", case.topic, case.name));
             let run = move || {
-                let found = here.block_on(talk(&client.expect("a server"), &case.steps));
+                let found = here.block_on(talk(&client.expect("a server"), &case.requests));
                 let expected = recording.get(&case.topic).and_then(|topic| topic.get(&case.name));
                 let expected = expected.ok_or("nothing is recorded: run with RECORD=1")?;
-                match difference(&case.steps, &found, expected) {
+                match difference(&case.requests, &found, expected) {
                     None if lax => Err("agrees by now: take it out of laxities.yaml".into()),
                     Some(difference) if !lax => Err(difference.into()),
                     _ => Ok(()),
@@ -85,8 +85,9 @@ fn trials(cases: &[Case], ours: &Client, real: Option<&Client>) -> Vec<Trial> {
         }
     }
     let (ours, theirs, here) = (ours.clone(), real.cloned(), Handle::current());
-    let chance = Trial::test("both: what chance makes up", move || chance(&here, &ours, &theirs.expect("a server")));
-    trials.push(chance.with_ignored_flag(real.is_none()));
+    let random = move || compare_random_conversations(&here, &ours, &theirs.expect("a server"));
+    let random = Trial::test("both: random conversations", random);
+    trials.push(random.with_ignored_flag(real.is_none()));
     trials
 }
 
@@ -102,48 +103,52 @@ fn laxities(cases: &[Case]) -> BTreeMap<String, String> {
 }
 
 /// Has one conversation in a namespace of its own.
-async fn talk(client: &Client, steps: &[Step]) -> Vec<Answer> {
+async fn talk(client: &Client, requests: &[ConversationRequest]) -> Vec<ConversationResponse> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let namespace = format!("conversation-{:06}", COUNT.fetch_add(1, Ordering::Relaxed));
     let mut conversation = Conversation::begin(client.clone(), &namespace).await;
     let mut answers = Vec::new();
-    for step in steps {
-        answers.push(conversation.say(step).await);
+    for request in requests {
+        answers.push(conversation.exchange(request).await);
     }
     answers
 }
 
-fn chance(here: &Handle, ours: &Client, real: &Client) -> Result<(), Failed> {
+fn compare_random_conversations(here: &Handle, ours: &Client, real: &Client) -> Result<(), Failed> {
     let cases = std::env::var("PROPTEST_CASES").map_or(50, |cases| cases.parse().unwrap());
     let config = test_runner::Config { cases, failure_persistence: None, ..test_runner::Config::default() };
-    let outcome = TestRunner::new(config).run(&generate::conversation(), |steps| {
-        let (found, expected) = here.block_on(async { (talk(ours, &steps).await, talk(real, &steps).await) });
-        difference(&steps, &found, &expected).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
+    let outcome = TestRunner::new(config).run(&generate::conversation(), |requests| {
+        let (found, expected) = here.block_on(async { (talk(ours, &requests).await, talk(real, &requests).await) });
+        difference(&requests, &found, &expected).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
     });
     outcome.map_err(|error| match error {
-        test_runner::TestError::Fail(difference, steps) => {
-            let steps: Vec<String> = steps.iter().map(Step::to_string).collect();
-            format!("{}\n{difference}", steps.join("\n")).into()
+        test_runner::TestError::Fail(difference, requests) => {
+            let requests: Vec<String> = requests.iter().map(ConversationRequest::to_string).collect();
+            format!("{}\n{difference}", requests.join("\n")).into()
         }
         abort => abort.to_string().into(),
     })
 }
 
-/// Where the answers part, step by step.
-fn difference(steps: &[Step], found: &[Answer], expected: &[Answer]) -> Option<String> {
+/// Where the responses differ, request by request.
+fn difference(
+    requests: &[ConversationRequest],
+    found: &[ConversationResponse],
+    expected: &[ConversationResponse],
+) -> Option<String> {
     let mut differences = String::new();
-    for (step, (found, expected)) in steps.iter().zip(found.iter().zip(expected)) {
+    for (request, (found, expected)) in requests.iter().zip(found.iter().zip(expected)) {
         let [found, expected] = [found, expected].map(essence);
         if found != expected {
             let diff = TextDiff::from_lines(&expected, &found).unified_diff().context_radius(4).to_string();
-            differences += &format!("{step}\n{diff}");
+            differences += &format!("{request}\n{diff}");
         }
     }
     (!differences.is_empty()).then_some(differences)
 }
 
-/// An answer without the words of refusals, which are for people.
-fn essence(answer: &Answer) -> String {
+/// A response without the words of refusals, which are for people.
+fn essence(answer: &ConversationResponse) -> String {
     let mut answer = answer.clone();
     let status = &mut answer.body;
     if status["kind"] == "Status" && !WORDED.iter().any(|reason| status["reason"] == *reason) {
@@ -166,9 +171,9 @@ fn cases() -> Vec<Case> {
     for file in files {
         let topic = file.file_stem().unwrap().to_string_lossy().into_owned();
         let text = fs::read_to_string(&file).unwrap();
-        let table: BTreeMap<String, Vec<Step>> =
+        let table: BTreeMap<String, Vec<ConversationRequest>> =
             serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        cases.extend(table.into_iter().map(|(name, steps)| Case { topic: topic.clone(), name, steps }));
+        cases.extend(table.into_iter().map(|(name, requests)| Case { topic: topic.clone(), name, requests }));
     }
     cases
 }
@@ -187,7 +192,7 @@ fn recording(cases: &[Case]) -> Recording {
 async fn answers(client: &Client, cases: &[Case]) -> Recording {
     let mut recording = Recording::new();
     for case in cases {
-        let answers = talk(client, &case.steps).await;
+        let answers = talk(client, &case.requests).await;
         recording.entry(case.topic.clone()).or_default().insert(case.name.clone(), answers);
     }
     recording

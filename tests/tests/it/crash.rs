@@ -1,16 +1,15 @@
-//! SIGKILL at every call that leaves the process, before it and after it: at most two passes later all is as git says.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! A kill at every call that leaves the process, before it and after it: at most two passes later all is as git says.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dayfly_calls::{CallPhase, Calls, Stopped};
-use dayfly_tests::apps::app;
-use dayfly_tests::world::World;
+use dayfly_tests::fixtures::app;
+use dayfly_tests::platform::TestPlatform;
 use jiff::SignedDuration;
 
-/// Calls that end with the process: from the Nth on, before or after it, nothing goes out and nothing comes back.
-fn until(number: u64, moment: CallPhase) -> (Calls, Arc<AtomicBool>) {
+/// Calls of a process that is killed: from the Nth on, before or after it, no call is sent and none is answered.
+fn calls_until(number: u64, moment: CallPhase) -> (Calls, Arc<AtomicBool>) {
     let dead = Arc::new(AtomicBool::new(false));
     let seen = dead.clone();
     let calls = Calls::with_fault(Arc::new(move |call, at| {
@@ -23,52 +22,52 @@ fn until(number: u64, moment: CallPhase) -> (Calls, Arc<AtomicBool>) {
 }
 
 /// One round: a pass that creates one app, updates one, deletes one and retires one, and is killed at its Nth call.
-async fn round(world: &mut World, round: usize, number: u64, moment: CallPhase) -> bool {
-    world.hours_pass(2);
+async fn round(platform: &mut TestPlatform, round: usize, number: u64, moment: CallPhase) -> bool {
+    platform.hours_pass(2);
     let (this, last) = (format!("probe-{round}"), format!("probe-{}", round - 1));
     let (brief, retired) = (format!("brief-{round}"), format!("brief-{}", round - 1));
-    let soon = format!("expires: {}", world.now() + SignedDuration::from_hours(1));
-    world.commit(&[
+    let soon = format!("expires: {}", platform.now() + SignedDuration::from_hours(1));
+    platform.commit(&[
         (&format!("apps/{this}/app.yaml"), Some(&app(&this, "ttl: 20d"))),
         (&format!("apps/{brief}/app.yaml"), Some(&app(&brief, &soon))),
         (&format!("apps/{last}/"), None),
         ("apps/lasting/app.yaml", Some(&(app("lasting", "ttl: 30d") + &format!("  purpose: Round {round}\n")))),
     ]);
-    let (calls, died) = until(number, moment);
-    let _ = world.reconciler_counting(calls).pass(world.now()).await;
+    let (calls, died) = calls_until(number, moment);
+    let _ = platform.reconciler_with_calls(calls).pass(platform.now()).await;
 
     let what = format!("killed {moment:?} call {number}");
-    let mut again = world.reconciler();
-    let first = again.pass(world.now()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    let mut again = platform.reconciler();
+    let first = again.pass(platform.now()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
     if first.is_unfinished() {
-        let second = again.pass(world.now()).await.unwrap();
+        let second = again.pass(platform.now()).await.unwrap();
         assert!(!second.is_unfinished(), "{what}: {:#?}", second.diagnostics);
     }
-    let rest = again.pass(world.now()).await.unwrap();
+    let rest = again.pass(platform.now()).await.unwrap();
     assert_eq!((rest.writes, &rest.changes, &rest.diagnostics), (0, &vec![], &vec![]), "{what}");
     let running: Vec<_> = rest.items.iter().map(|item| item.app.as_str()).collect();
     assert_eq!(running, [brief.as_str(), "lasting", &this], "{what}");
     for (app, is_there) in [(&this, true), (&brief, true), (&last, false), (&retired, false)] {
-        assert_eq!(world.has_namespace(&format!("{app}-sandbox")).await, is_there, "{what}: {app}");
+        assert_eq!(platform.has_namespace(&format!("{app}-sandbox")).await, is_there, "{what}: {app}");
     }
-    assert_eq!(world.commits_that_say(&format!("Dayfly-App: {retired}\n")), usize::from(round > 1), "{what}");
+    assert_eq!(platform.commits_that_say(&format!("Dayfly-App: {retired}\n")), usize::from(round > 1), "{what}");
     died.load(Ordering::SeqCst)
 }
 
-/// How many rounds one world lives through: its history grows, and every process reads it.
+/// How many rounds one platform lives through: its history grows, and every process reads it.
 const ROUNDS: u64 = 24;
 
-/// Kills a pass at every call, until one ends before it gets there.
+/// Kills a pass at its first call, the next at its second, and so on, until one ends before it gets there.
 async fn kill_at_every_call(moment: CallPhase) {
     let (mut number, mut goes_on) = (1, true);
     while goes_on {
-        let mut world = World::of_the_sample().await;
-        world.commit(&[("apps/", None)]);
-        world.commit(&[("apps/probe-0/app.yaml", Some(&app("probe-0", "ttl: 20d")))]);
-        world.approve();
-        world.reconciler().pass(world.now()).await.unwrap();
+        let mut platform = TestPlatform::sample().await;
+        platform.commit(&[("apps/", None)]);
+        platform.commit(&[("apps/probe-0/app.yaml", Some(&app("probe-0", "ttl: 20d")))]);
+        platform.approve();
+        platform.fresh_pass().await;
         for rounds in 1..=ROUNDS {
-            goes_on = round(&mut world, rounds as usize, number, moment).await;
+            goes_on = round(&mut platform, rounds as usize, number, moment).await;
             if !goes_on {
                 break;
             }
@@ -79,11 +78,11 @@ async fn kill_at_every_call(moment: CallPhase) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_before_any_call_converges_in_two_passes() {
+async fn a_pass_killed_before_any_call_is_completed_by_two_more() {
     kill_at_every_call(CallPhase::Before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_after_any_call_converges_in_two_passes() {
+async fn a_pass_killed_after_any_call_is_completed_by_two_more() {
     kill_at_every_call(CallPhase::After).await;
 }

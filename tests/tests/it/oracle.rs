@@ -1,5 +1,4 @@
-//! The real API server that other tests ask is whole, and goes when they go.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+//! The real API server that other tests ask comes with working controllers.
 
 use std::time::Duration;
 
@@ -61,7 +60,7 @@ async fn workloads_become_ready_and_namespaces_end(client: Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_oracle_is_a_whole_control_plane() {
+async fn the_real_api_server_comes_with_working_controllers() {
     let Some(oracle) = Oracle::start().await else { return };
     workloads_become_ready_and_namespaces_end(oracle.client().await).await;
     let version = oracle.kubectl().args(["version", "-o", "json"]).output().unwrap();

@@ -1,5 +1,4 @@
-//! What the cluster door promises, tried against a real API server and the embedded one.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! What the cluster crate promises, tried against a real API server and the embedded one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,27 +15,28 @@ use dayfly_model::platform::environment::{self, Drift};
 use dayfly_model::scope::Scope;
 use dayfly_plan::inventory::{Inventory, LastPass};
 use dayfly_plan::plan::{Plan, SkipReason, plan_removal, plan_shared};
+use dayfly_tests::clients;
 use dayfly_tests::oracle::Oracle;
 use serde_json::{Value, json};
 
 const LIMITS: WaitLimits = WaitLimits { health: Duration::from_secs(30), deletion: Duration::from_secs(60) };
 
 /// One scope on a cluster, with a namespace of its name.
-struct World {
+struct TestScope {
     kubeconfig: PathBuf,
     context: String,
     cluster: Cluster,
-    scope: Scope,
+    key: Scope,
 }
 
-impl World {
+impl TestScope {
     async fn new(kubeconfig: PathBuf, context: &str, name: &str) -> Self {
         let cluster = connect(&kubeconfig, context, Calls::default()).await;
-        Self { kubeconfig, context: context.into(), cluster, scope: name.parse().unwrap() }
+        Self { kubeconfig, context: context.into(), cluster, key: name.parse().unwrap() }
     }
 
     fn name(&self) -> String {
-        self.scope.to_string()
+        self.key.to_string()
     }
 
     fn object(&self, api_version: &str, kind: &str, name: &str, rest: Value) -> Object {
@@ -95,32 +95,26 @@ impl World {
     }
 
     async fn pass(&self, desired: &[Object]) -> ChangeSet {
-        let mut inventory = self.cluster.inventory(&self.scope).await.unwrap();
+        let mut inventory = self.cluster.inventory(&self.key).await.unwrap();
         let plan = self.plan(&inventory, desired);
         self.cluster.apply(&plan, &mut inventory, last(desired), LIMITS).await
     }
 
     async fn removal(&self) -> ChangeSet {
-        let mut inventory = self.cluster.inventory(&self.scope).await.unwrap();
+        let mut inventory = self.cluster.inventory(&self.key).await.unwrap();
         let plan = plan_removal(&inventory, &self.cluster.observed());
         let limits = WaitLimits { deletion: Duration::from_secs(30), ..LIMITS };
         self.cluster.apply(&plan, &mut inventory, LastPass::default(), limits).await
     }
 
-    /// Somebody else's client.
-    async fn other(&self) -> kube::Client {
-        let kubeconfig = kube::config::Kubeconfig::read_from(&self.kubeconfig).unwrap();
-        let options = kube::config::KubeConfigOptions { context: Some(self.context.clone()), ..Default::default() };
-        kube::Client::try_from(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap()).unwrap()
-    }
-
-    /// Somebody else calls the API about config maps of the namespace.
-    async fn others(&self, method: &str, name: &str, body: Value) -> Value {
+    /// Another tool calls the API about config maps of the namespace.
+    async fn other_tool(&self, method: &str, name: &str, body: Value) -> Value {
         let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let path = format!("/api/v1/namespaces/{}/configmaps{name}?fieldManager=another-tool", self.name());
         let body = if body.is_null() { vec![] } else { body.to_string().into_bytes() };
         let request = http::Request::builder().method(method).uri(path).header("Content-Type", content);
-        self.other().await.request(request.body(body).unwrap()).await.unwrap()
+        let client = clients::client(&self.kubeconfig, &self.context).await;
+        client.request(request.body(body).unwrap()).await.unwrap()
     }
 
     async fn eventually(&self, what: &str, question: impl Fn(&Self) -> bool) {
@@ -133,10 +127,10 @@ impl World {
         panic!("never: {what}");
     }
 
-    /// Waits until the watch has told of something that gives this plan.
+    /// Waits until the watch has reported something that gives such a plan.
     async fn planned(&self, desired: &[Object], what: &str, yes: impl Fn(&Plan) -> bool) {
-        let inventory = self.cluster.inventory(&self.scope).await.unwrap();
-        self.eventually(what, |world| yes(&world.plan(&inventory, desired))).await;
+        let inventory = self.cluster.inventory(&self.key).await.unwrap();
+        self.eventually(what, |scope| yes(&scope.plan(&inventory, desired))).await;
     }
 }
 
@@ -162,182 +156,186 @@ fn actions(set: &ChangeSet) -> Vec<String> {
     set.changes.iter().map(|done| format!("{} {}", done.action, done.key)).collect()
 }
 
-async fn an_app_comes_rests_and_goes(world: World) {
-    let desired = world.whole();
-    let set = world.pass(&desired).await;
+async fn an_app_is_created_left_alone_and_removed(scope: TestScope) {
+    let desired = scope.whole();
+    let set = scope.pass(&desired).await;
     assert!(set.complete, "{set:?}");
     assert_eq!(set.changes.len(), desired.len());
 
-    let mut inventory = world.cluster.inventory(&world.scope).await.unwrap();
+    let mut inventory = scope.cluster.inventory(&scope.key).await.unwrap();
     assert!(inventory.entries().all(|(_, entry)| entry.uid.is_some() && entry.owned.is_some() && !entry.pending));
-    let calls = world.cluster.calls().reads() + world.cluster.calls().writes();
-    let plan = world.plan(&inventory, &desired);
+    let calls = scope.cluster.calls().reads() + scope.cluster.calls().writes();
+    let plan = scope.plan(&inventory, &desired);
     assert!(plan.is_empty(), "{plan}");
-    let set = world.cluster.apply(&plan, &mut inventory, last(&desired), LIMITS).await;
+    let set = scope.cluster.apply(&plan, &mut inventory, last(&desired), LIMITS).await;
     assert!(set.complete && set.changes.is_empty());
-    assert_eq!(world.cluster.calls().reads() + world.cluster.calls().writes(), calls, "a pass at rest calls nothing");
+    assert_eq!(
+        scope.cluster.calls().reads() + scope.cluster.calls().writes(),
+        calls,
+        "a pass with nothing to do calls nothing"
+    );
 
-    let set = world.pass(&[world.namespace(), world.config("settings", "2")]).await;
+    let set = scope.pass(&[scope.namespace(), scope.config("settings", "2")]).await;
     assert!(set.complete, "{set:?}");
-    assert_eq!(actions(&set)[0], format!("update ConfigMap/{}/settings", world.name()));
+    assert_eq!(actions(&set)[0], format!("update ConfigMap/{}/settings", scope.name()));
     assert_eq!(set.changes.len(), 6);
 
-    let set = world.removal().await;
+    let set = scope.removal().await;
     assert!(set.complete, "{set:?}");
-    let (inventories, broken) = world.cluster.inventories().await.unwrap();
-    assert!(broken.is_empty() && inventories.iter().all(|inventory| inventory.scope() != &world.scope));
+    let (inventories, broken) = scope.cluster.inventories().await.unwrap();
+    assert!(broken.is_empty() && inventories.iter().all(|inventory| inventory.scope() != &scope.key));
 }
 
-async fn what_others_made_stays_as_it_is(world: World) {
-    world.pass(&[world.namespace()]).await;
+async fn objects_of_other_tools_are_never_changed(scope: TestScope) {
+    scope.pass(&[scope.namespace()]).await;
     let made = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"key": "1"}});
-    let made = world.others("POST", "", made).await;
-    let desired = [world.namespace(), world.config("settings", "1")];
-    let set = world.pass(&desired).await;
+    let made = scope.other_tool("POST", "", made).await;
+    let desired = [scope.namespace(), scope.config("settings", "1")];
+    let set = scope.pass(&desired).await;
     assert!(
         matches!(&set.failures[0].error.kind, ClusterErrorKind::Foreign(owner) if owner == "another-tool"),
         "{set:?}"
     );
-    assert_eq!(world.others("GET", "/settings", Value::Null).await, made, "not even co-owned");
-    let writes = world.cluster.calls().writes();
-    let set = world.pass(&desired).await;
+    assert_eq!(scope.other_tool("GET", "/settings", Value::Null).await, made, "not even co-owned");
+    let writes = scope.cluster.calls().writes();
+    let set = scope.pass(&desired).await;
     assert!(!set.complete && !set.failures.is_empty());
-    assert_eq!(world.cluster.calls().writes(), writes, "what is known to be foreign is not tried again");
-    let set = world.pass(&[world.namespace()]).await;
+    assert_eq!(scope.cluster.calls().writes(), writes, "what is known to be foreign is not tried again");
+    let set = scope.pass(&[scope.namespace()]).await;
     assert!(set.complete && set.changes.is_empty(), "{set:?}");
-    assert_eq!(world.others("GET", "/settings", Value::Null).await, made);
-    world.removal().await;
+    assert_eq!(scope.other_tool("GET", "/settings", Value::Null).await, made);
+    scope.removal().await;
 }
 
-async fn drift_is_repaired_and_only_drift(world: World) {
-    let desired = [world.namespace(), world.config("settings", "1")];
-    assert!(world.pass(&desired).await.complete);
-    world.others("PATCH", "/settings", json!({"data": {"theirs": "x"}})).await;
-    world.others("PATCH", "/settings", json!({"data": {"key": "edited"}})).await;
-    world.planned(&desired, "drift", |plan| !plan.is_empty()).await;
-    let set = world.pass(&desired).await;
+async fn drift_is_repaired_and_nothing_else(scope: TestScope) {
+    let desired = [scope.namespace(), scope.config("settings", "1")];
+    assert!(scope.pass(&desired).await.complete);
+    scope.other_tool("PATCH", "/settings", json!({"data": {"theirs": "x"}})).await;
+    scope.other_tool("PATCH", "/settings", json!({"data": {"key": "edited"}})).await;
+    scope.planned(&desired, "drift", |plan| !plan.is_empty()).await;
+    let set = scope.pass(&desired).await;
     assert!(set.complete, "{set:?}");
-    let live = world.others("GET", "/settings", Value::Null).await;
+    let live = scope.other_tool("GET", "/settings", Value::Null).await;
     assert_eq!(live["data"], json!({"key": "1", "theirs": "x"}));
 
     // An object that lost its label is found by name, and is still ours.
     let unlabeled = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}});
-    world.others("PATCH", "/settings", unlabeled).await;
-    world.planned(&desired, "a lost label", |plan| !plan.is_empty()).await;
-    assert!(world.pass(&desired).await.complete);
-    assert_eq!(world.others("GET", "/settings", Value::Null).await["metadata"]["uid"], live["metadata"]["uid"]);
+    scope.other_tool("PATCH", "/settings", unlabeled).await;
+    scope.planned(&desired, "a lost label", |plan| !plan.is_empty()).await;
+    assert!(scope.pass(&desired).await.complete);
+    assert_eq!(scope.other_tool("GET", "/settings", Value::Null).await["metadata"]["uid"], live["metadata"]["uid"]);
 
     // One that was deleted comes back; one that somebody else made in its place does not become ours.
-    world.others("DELETE", "/settings", Value::Null).await;
-    world.planned(&desired, "a deletion", |plan| !plan.is_empty()).await;
-    assert!(world.pass(&desired).await.complete);
-    world.others("DELETE", "/settings", Value::Null).await;
+    scope.other_tool("DELETE", "/settings", Value::Null).await;
+    scope.planned(&desired, "a deletion", |plan| !plan.is_empty()).await;
+    assert!(scope.pass(&desired).await.complete);
+    scope.other_tool("DELETE", "/settings", Value::Null).await;
     let labels = json!({"app.kubernetes.io/managed-by": "dayfly"});
     let made = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "labels": labels}});
-    world.others("POST", "", made).await;
-    world
+    scope.other_tool("POST", "", made).await;
+    scope
         .planned(&desired, "a successor", |plan| {
             plan.notes()
                 .iter()
                 .any(|note| matches!(&note.reason, SkipReason::Recreated(owner) if owner == "another-tool"))
         })
         .await;
-    world.removal().await;
+    scope.removal().await;
 }
 
-async fn a_stuck_finalizer_is_named_and_waited_for(world: World) {
-    let desired = [world.namespace(), world.config("settings", "1")];
-    assert!(world.pass(&desired).await.complete);
-    world.others("PATCH", "/settings", json!({"metadata": {"finalizers": ["example.com/hold"]}})).await;
-    let mut inventory = world.cluster.inventory(&world.scope).await.unwrap();
-    let plan = world.plan(&inventory, &[world.namespace()]);
+async fn a_deletion_that_a_finalizer_holds_is_reported_and_waited_for(scope: TestScope) {
+    let desired = [scope.namespace(), scope.config("settings", "1")];
+    assert!(scope.pass(&desired).await.complete);
+    scope.other_tool("PATCH", "/settings", json!({"metadata": {"finalizers": ["example.com/hold"]}})).await;
+    let mut inventory = scope.cluster.inventory(&scope.key).await.unwrap();
+    let plan = scope.plan(&inventory, &[scope.namespace()]);
     let limits = WaitLimits { deletion: Duration::from_secs(1), ..LIMITS };
-    let set = world.cluster.apply(&plan, &mut inventory, LastPass::default(), limits).await;
+    let set = scope.cluster.apply(&plan, &mut inventory, LastPass::default(), limits).await;
     assert!(!set.complete && inventory.len() == 2, "{set:?}");
     assert_eq!(set.unhealthy[0].1.to_string(), "terminating: held by finalizer example.com/hold");
-    let writes = world.cluster.calls().writes();
-    assert!(!world.pass(&[world.namespace()]).await.complete);
-    assert_eq!(world.cluster.calls().writes(), writes, "a deletion is asked for once");
-    world.others("PATCH", "/settings", json!({"metadata": {"finalizers": null}})).await;
-    world.planned(&[world.namespace()], "the end", |plan| !plan.forgets().is_empty()).await;
-    assert!(world.pass(&[world.namespace()]).await.complete);
-    world.removal().await;
+    let writes = scope.cluster.calls().writes();
+    assert!(!scope.pass(&[scope.namespace()]).await.complete);
+    assert_eq!(scope.cluster.calls().writes(), writes, "a deletion is asked for once");
+    scope.other_tool("PATCH", "/settings", json!({"metadata": {"finalizers": null}})).await;
+    scope.planned(&[scope.namespace()], "the deletion", |plan| !plan.forgets().is_empty()).await;
+    assert!(scope.pass(&[scope.namespace()]).await.complete);
+    scope.removal().await;
 }
 
-async fn an_immutable_field_needs_consent(world: World) {
+async fn an_immutable_field_changes_only_with_consent(scope: TestScope) {
     let agrees = json!({"dayfly.dev/replace": "enabled"});
-    let desired = |label: &str, annotations: &Value| [world.namespace(), world.deployment(label, annotations.clone())];
-    assert!(world.pass(&desired("a", &json!({}))).await.complete);
-    let set = world.pass(&desired("b", &json!({}))).await;
+    let desired = |label: &str, annotations: &Value| [scope.namespace(), scope.deployment(label, annotations.clone())];
+    assert!(scope.pass(&desired("a", &json!({}))).await.complete);
+    let set = scope.pass(&desired("b", &json!({}))).await;
     assert!(!set.complete && matches!(set.notes[0].reason, SkipReason::Immutable(_)), "{set:?}");
-    let set = world.pass(&desired("b", &agrees)).await;
+    let set = scope.pass(&desired("b", &agrees)).await;
     assert!(set.complete, "{set:?}");
-    assert_eq!(actions(&set), [format!("replace apps/Deployment/{}/web", world.name())]);
-    world.removal().await;
+    assert_eq!(actions(&set), [format!("replace apps/Deployment/{}/web", scope.name())]);
+    scope.removal().await;
 }
 
-async fn nothing_goes_before_its_successor_is_healthy(world: World) {
-    assert!(world.pass(&[world.namespace(), world.config("old", "1")]).await.complete);
-    let value = (**world.deployment("web", json!({})).value()).clone();
+async fn nothing_is_deleted_before_its_successor_is_healthy(scope: TestScope) {
+    assert!(scope.pass(&[scope.namespace(), scope.config("old", "1")]).await.complete);
+    let value = (**scope.deployment("web", json!({})).value()).clone();
     let mut invalid = value.clone();
     invalid["spec"]["replicaz"] = 1.into();
-    let desired = [world.namespace(), Object::new(invalid).unwrap()];
-    let set = world.pass(&desired).await;
+    let desired = [scope.namespace(), Object::new(invalid).unwrap()];
+    let set = scope.pass(&desired).await;
     assert!(!set.complete && matches!(set.failures[0].error.kind, ClusterErrorKind::Invalid(_)), "{set:?}");
 
     // Its pods count as available only after minutes; the embedded server has a word of its own for that.
     let mut slow = value;
     slow["spec"]["minReadySeconds"] = 500.into();
     slow["metadata"]["annotations"] = json!({FAIL_ANNOTATION: "SlowStart"});
-    let desired = [world.namespace(), Object::new(slow).unwrap()];
+    let desired = [scope.namespace(), Object::new(slow).unwrap()];
     for _ in 0..2 {
-        let mut inventory = world.cluster.inventory(&world.scope).await.unwrap();
-        let plan = world.plan(&inventory, &desired);
+        let mut inventory = scope.cluster.inventory(&scope.key).await.unwrap();
+        let plan = scope.plan(&inventory, &desired);
         let limits = WaitLimits { health: Duration::from_secs(1), ..LIMITS };
-        let set = world.cluster.apply(&plan, &mut inventory, last(&desired), limits).await;
+        let set = scope.cluster.apply(&plan, &mut inventory, last(&desired), limits).await;
         assert!(!set.complete && set.failures.is_empty() && !set.unhealthy.is_empty(), "{set:?}");
-        assert!(world.others("GET", "/old", Value::Null).await["metadata"]["uid"].is_string());
+        assert!(scope.other_tool("GET", "/old", Value::Null).await["metadata"]["uid"].is_string());
     }
-    world.removal().await;
+    scope.removal().await;
 }
 
-async fn a_preview_shows_what_would_change_and_what_goes_along(world: World) {
-    let inventory = world.cluster.inventory(&world.scope).await.unwrap();
-    let desired = [world.namespace(), world.config("settings", "1")];
-    let plan = world.plan(&inventory, &desired);
-    let (previews, errors) = world.cluster.preview(&plan).await;
+async fn a_preview_shows_changes_and_what_a_deletion_takes_along(scope: TestScope) {
+    let inventory = scope.cluster.inventory(&scope.key).await.unwrap();
+    let desired = [scope.namespace(), scope.config("settings", "1")];
+    let plan = scope.plan(&inventory, &desired);
+    let (previews, errors) = scope.cluster.preview(&plan).await;
     assert!(errors.is_empty(), "{errors:?}");
     assert!(previews[1].diff.contains("+  key: \"1\"\n"), "{}", previews[1].diff);
-    assert_eq!(world.cluster.calls().writes(), 0, "a preview writes nothing");
+    assert_eq!(scope.cluster.calls().writes(), 0, "a preview writes nothing");
 
-    assert!(world.pass(&desired).await.complete);
-    let inventory = world.cluster.inventory(&world.scope).await.unwrap();
-    let plan = world.plan(&inventory, &[world.namespace(), world.config("settings", "2")]);
-    let (previews, _) = world.cluster.preview(&plan).await;
+    assert!(scope.pass(&desired).await.complete);
+    let inventory = scope.cluster.inventory(&scope.key).await.unwrap();
+    let plan = scope.plan(&inventory, &[scope.namespace(), scope.config("settings", "2")]);
+    let (previews, _) = scope.cluster.preview(&plan).await;
     assert!(previews[0].diff.contains("-  key: \"1\"\n+  key: \"2\"\n"), "{}", previews[0].diff);
     let made = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}});
-    world.others("POST", "", made).await;
-    let contents = world.cluster.contents(&world.name()).await.unwrap();
-    let removal = plan_removal(&inventory, &world.cluster.observed());
+    scope.other_tool("POST", "", made).await;
+    let contents = scope.cluster.contents(&scope.name()).await.unwrap();
+    let removal = plan_removal(&inventory, &scope.cluster.observed());
     let along = dayfly_plan::plan::cascade(&removal, &contents);
     assert_eq!(along.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["theirs"]);
-    world.removal().await;
+    scope.removal().await;
 }
 
-async fn two_writers_never_lose_an_inventory(world: World) {
-    let desired = [world.namespace()];
-    let mut one = world.cluster.inventory(&world.scope).await.unwrap();
+async fn of_two_writers_of_an_inventory_the_second_is_refused(scope: TestScope) {
+    let desired = [scope.namespace()];
+    let mut one = scope.cluster.inventory(&scope.key).await.unwrap();
     let mut two = one.clone();
-    let plan = world.plan(&one, &desired);
-    assert!(world.cluster.apply(&plan, &mut one, last(&desired), LIMITS).await.complete);
-    let set = world.cluster.apply(&plan, &mut two, last(&desired), LIMITS).await;
+    let plan = scope.plan(&one, &desired);
+    assert!(scope.cluster.apply(&plan, &mut one, last(&desired), LIMITS).await.complete);
+    let set = scope.cluster.apply(&plan, &mut two, last(&desired), LIMITS).await;
     assert!(matches!(set.failures[0].error.kind, ClusterErrorKind::Moved(_)), "{set:?}");
     assert!(set.changes.is_empty());
-    world.removal().await;
+    scope.removal().await;
 }
 
-/// A second client of the same scope that is stopped at its nth write, before or after it is sent.
-async fn stopped(world: &World, stop: u64, moment: CallPhase) -> (World, Arc<AtomicU64>) {
+/// A second client of the same scope that is stopped at its nth write, before or after it is sent, and its writes.
+async fn stopped(scope: &TestScope, stop: u64, moment: CallPhase) -> (TestScope, Arc<AtomicU64>) {
     let writes = Arc::new(AtomicU64::new(0));
     let counter = writes.clone();
     let calls = Calls::with_fault(Arc::new(move |call, now| {
@@ -345,68 +343,68 @@ async fn stopped(world: &World, stop: u64, moment: CallPhase) -> (World, Arc<Ato
         let over = counts && counter.fetch_add(1, Ordering::Relaxed) + 1 >= stop;
         if over { Err(Stopped) } else { Ok(()) }
     }));
-    let (kubeconfig, context) = (world.kubeconfig.clone(), world.context.clone());
+    let (kubeconfig, context) = (scope.kubeconfig.clone(), scope.context.clone());
     let cluster = connect(&kubeconfig, &context, calls).await;
-    (World { cluster, kubeconfig, context, scope: world.scope.clone() }, writes)
+    (TestScope { cluster, kubeconfig, context, key: scope.key.clone() }, writes)
 }
 
 /// The writes of an apply are the inventory, three objects, the inventory; of a removal the namespace, the inventory.
-async fn a_stop_at_any_write_is_recovered_from_in_two_passes(world: World, stop: u64, moment: CallPhase) {
-    let desired = [world.namespace(), world.config("a", "1"), world.config("b", "1")];
-    let (first, writes) = stopped(&world, stop, moment).await;
+async fn a_stop_at_any_write_is_recovered_from_in_two_passes(scope: TestScope, stop: u64, moment: CallPhase) {
+    let desired = [scope.namespace(), scope.config("a", "1"), scope.config("b", "1")];
+    let (first, writes) = stopped(&scope, stop, moment).await;
     assert_eq!(first.pass(&desired).await.complete, stop > 5);
     assert!(stop <= 5 || writes.load(Ordering::Relaxed) == 5);
     drop(first);
-    let fresh = World::new(world.kubeconfig.clone(), &world.context, &world.name()).await;
+    let fresh = TestScope::new(scope.kubeconfig.clone(), &scope.context, &scope.name()).await;
     let set = fresh.pass(&desired).await;
     let complete = set.complete || fresh.pass(&desired).await.complete;
     assert!(complete, "{stop} {moment:?}: {set:?}");
     assert!(fresh.pass(&desired).await.changes.is_empty());
 
-    let (first, _) = stopped(&world, stop, moment).await;
+    let (first, _) = stopped(&scope, stop, moment).await;
     assert_eq!(first.removal().await.complete, stop > 2);
     drop(first);
-    let fresh = World::new(world.kubeconfig.clone(), &world.context, &world.name()).await;
+    let fresh = TestScope::new(scope.kubeconfig.clone(), &scope.context, &scope.name()).await;
     let set = fresh.removal().await;
     if !set.complete {
-        let none = Inventory::new(world.scope.clone());
-        fresh.eventually("the end", |world| world.plan(&none, &desired).notes().is_empty()).await;
+        let none = Inventory::new(scope.key.clone());
+        fresh.eventually("the namespace is gone", |scope| scope.plan(&none, &desired).notes().is_empty()).await;
         assert!(fresh.removal().await.complete, "{stop} {moment:?}: {set:?}");
     }
 }
 
-async fn the_cluster_door_keeps_its_promises(kubeconfig: PathBuf, context: &str) {
-    let world = async |name: &str| World::new(kubeconfig.clone(), context, name).await;
+async fn keeps_all_promises(kubeconfig: PathBuf, context: &str) {
+    let scope = async |name: &str| TestScope::new(kubeconfig.clone(), context, name).await;
     tokio::join!(
-        an_app_comes_rests_and_goes(world("whole").await),
-        what_others_made_stays_as_it_is(world("foreign").await),
-        drift_is_repaired_and_only_drift(world("drift").await),
-        a_stuck_finalizer_is_named_and_waited_for(world("stuck").await),
-        an_immutable_field_needs_consent(world("immutable").await),
-        nothing_goes_before_its_successor_is_healthy(world("successor").await),
-        a_preview_shows_what_would_change_and_what_goes_along(world("preview").await),
-        two_writers_never_lose_an_inventory(world("writers").await),
+        an_app_is_created_left_alone_and_removed(scope("whole").await),
+        objects_of_other_tools_are_never_changed(scope("foreign").await),
+        drift_is_repaired_and_nothing_else(scope("drift").await),
+        a_deletion_that_a_finalizer_holds_is_reported_and_waited_for(scope("stuck").await),
+        an_immutable_field_changes_only_with_consent(scope("immutable").await),
+        nothing_is_deleted_before_its_successor_is_healthy(scope("successor").await),
+        a_preview_shows_changes_and_what_a_deletion_takes_along(scope("preview").await),
+        of_two_writers_of_an_inventory_the_second_is_refused(scope("writers").await),
     );
     let mut stops = vec![];
     for (stop, moment) in (1..=6).flat_map(|stop| [(stop, CallPhase::Before), (stop, CallPhase::After)]) {
         let name = format!("stop-{stop}-{moment:?}").to_lowercase();
-        stops.push(a_stop_at_any_write_is_recovered_from_in_two_passes(world(&name).await, stop, moment));
+        stops.push(a_stop_at_any_write_is_recovered_from_in_two_passes(scope(&name).await, stop, moment));
     }
     futures::future::join_all(stops).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_api_server() {
+async fn the_cluster_crate_keeps_its_promises_on_a_real_api_server() {
     let Some(oracle) = Oracle::start().await else { return };
-    the_cluster_door_keeps_its_promises(oracle.kubeconfig(), "oracle").await;
+    keeps_all_promises(oracle.kubeconfig(), "oracle").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_api_server() {
+async fn the_cluster_crate_keeps_its_promises_on_the_embedded_api_server() {
     let directory = tempfile::tempdir().unwrap();
     let server = ApiServer::start(Config::new(directory.path().join("data"))).await.unwrap();
     let kubeconfig = directory.path().join("kubeconfig");
     std::fs::write(&kubeconfig, server.kubeconfig("embedded")).unwrap();
-    the_cluster_door_keeps_its_promises(kubeconfig, "embedded").await;
+    keeps_all_promises(kubeconfig, "embedded").await;
     server.shutdown().await;
 }

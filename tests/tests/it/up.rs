@@ -1,5 +1,4 @@
-//! `dayfly up` as people run it: a process, its folder, and what others do beside it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! `dayfly up` as people run it: a process, its folder, and other commands beside it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,12 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use dayfly_tests::environment::{Output, TestEnvironment};
+use dayfly_tests::DEADLINE;
+use dayfly_tests::environment::{CommandOutput, TestEnvironment};
 use git2::Repository;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client};
 use serde_json::Value;
 
-/// How long something may take that only has to happen.
-const DEADLINE: Duration = Duration::from_secs(60);
 const SURVEY: &str = "apps/quarterly-feedback/app.yaml";
 const ONCE: [&str; 4] = ["up", "--once", "--port", "0"];
 
@@ -24,7 +24,7 @@ fn sample() -> TestEnvironment {
     TestEnvironment::sample(env!("CARGO_BIN_EXE_dayfly-under-test"))
 }
 
-fn json(output: &Output) -> Value {
+fn json(output: &CommandOutput) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
@@ -49,12 +49,12 @@ fn push(environment: &TestEnvironment) {
 }
 
 /// A `dayfly up` that runs; killed when it is dropped.
-struct Up {
+struct UpProcess {
     child: Child,
     log: PathBuf,
 }
 
-impl Up {
+impl UpProcess {
     fn start(environment: &TestEnvironment, more: &[&str]) -> Self {
         let log = environment.platform().join(".dayfly-up.log");
         let file = File::create(&log).unwrap();
@@ -67,12 +67,22 @@ impl Up {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    fn until(&mut self, what: &str, yes: impl Fn(&str) -> bool) {
+    /// Waits until the log is as wished.
+    fn until(&mut self, what: &str, is_wished: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + DEADLINE;
-        while !yes(&self.log()) {
+        while !is_wished(&self.log()) {
             assert!(Instant::now() < deadline, "never: {what}\n{}", self.log());
             assert!(self.child.try_wait().unwrap().is_none(), "it ended before {what}\n{}", self.log());
             sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits for something that happens beside the log.
+    fn wait_for(&self, what: &str, has_happened: impl Fn() -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !has_happened() {
+            assert!(Instant::now() < deadline, "never: {what}\n{}", self.log());
+            sleep(Duration::from_millis(100));
         }
     }
 
@@ -98,7 +108,7 @@ impl Up {
     }
 }
 
-impl Drop for Up {
+impl Drop for UpProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -112,24 +122,19 @@ fn is_live(environment: &TestEnvironment, title: &str) -> bool {
     let url = url.lines().next().unwrap().trim_matches(['"', ' ', '}']);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let client = kube::Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
-        let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
-            kube::Api::namespaced(client, "quarterly-feedback-sandbox");
+        let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+        let maps: Api<ConfigMap> = Api::namespaced(client, "quarterly-feedback-sandbox");
         let map = maps.get_opt("quarterly-feedback").await.ok().flatten();
         map.and_then(|map| map.data).is_some_and(|data| data.values().any(|text| text.contains(title)))
     })
 }
 
-fn goes_live(environment: &TestEnvironment, up: &Up, title: &str) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_live(environment, title) {
-        assert!(Instant::now() < deadline, "{title:?} is never live\n{}", up.log());
-        sleep(Duration::from_millis(100));
-    }
+fn goes_live(environment: &TestEnvironment, up: &UpProcess, title: &str) {
+    up.wait_for(&format!("{title:?} goes live"), || is_live(environment, title));
 }
 
 #[test]
-fn a_new_platform_comes_up_and_a_second_time_there_is_nothing_to_do() {
+fn a_new_platform_comes_up_and_a_second_run_has_nothing_to_do() {
     let environment = empty();
     let init = environment.dayfly(&["init", "--samples", "."]);
     assert_eq!(init.code, Some(0), "{}", init.stderr);
@@ -148,13 +153,13 @@ fn a_new_platform_comes_up_and_a_second_time_there_is_nothing_to_do() {
 }
 
 #[test]
-fn a_push_is_live_and_the_commands_work_beside_it() {
+fn a_push_goes_live_and_other_commands_work_beside_up() {
     let environment = empty();
     environment.dayfly(&["init", "--samples", "."]);
-    // What runs retires the app whose time is up, by a commit that a person has not pulled: it is not in the way here.
+    // `up` would retire the expired app by a commit that the folder does not have, and the push below would be refused.
     fs::remove_dir_all(environment.platform().join("apps/lunch-poll")).unwrap();
     environment.commit("2026-03-01T10:00:00Z", "lunch is over");
-    let up = Up::ready(&environment, &[]);
+    let up = UpProcess::ready(&environment, &[]);
 
     let refused = environment.dayfly(&ONCE);
     assert_eq!(refused.code, Some(2));
@@ -180,12 +185,12 @@ fn a_push_is_live_and_the_commands_work_beside_it() {
 }
 
 #[test]
-fn a_saved_file_is_live() {
+fn a_saved_file_goes_live_under_watch() {
     let environment = sample();
-    let mut up = Up::ready(&environment, &["--watch"]);
+    let mut up = UpProcess::ready(&environment, &["--watch"]);
     environment.replace(SURVEY, "How was your quarter?", "Saved, not pushed");
     goes_live(&environment, &up, "Saved, not pushed");
-    // A commit that changes nothing that runs gets its line as well.
+    // A commit that changes no object gets its line in the log as well.
     environment.write("apps/go-links/app.yaml", environment.read("apps/go-links/app.yaml") + "# a remark\n");
     up.until("the line of a remark", |log| log.contains(": No object changed"));
     let owner = environment.read("apps/go-links/app.yaml").replace("costCenter: CC", "costCenter: CC9");
@@ -195,10 +200,10 @@ fn a_saved_file_is_live() {
 }
 
 #[test]
-fn a_first_app_lives_and_dies() {
+fn a_first_app_goes_live_and_is_retired_while_up_runs() {
     let environment = empty();
     environment.dayfly(&["init", "."]);
-    let up = Up::ready(&environment, &["--watch"]);
+    let up = UpProcess::ready(&environment, &["--watch"]);
     let settings = ["owner=maya@example.com", "team=people-ops", "costCenter=CC-1042", "title=Our first"];
     let mut new = vec!["new", "--template", "simple-survey/v1", "--name", "quarterly-feedback"];
     new.extend(settings.iter().flat_map(|setting| ["--set", *setting]));
@@ -207,19 +212,15 @@ fn a_first_app_lives_and_dies() {
     goes_live(&environment, &up, "Our first");
     let retire = environment.dayfly(&["retire", "quarterly-feedback"]);
     assert_eq!(retire.code, Some(0), "{}", retire.stderr);
-    let deadline = Instant::now() + DEADLINE;
-    while is_live(&environment, "Our first") {
-        assert!(Instant::now() < deadline, "it never goes\n{}", up.log());
-        sleep(Duration::from_millis(100));
-    }
+    up.wait_for("the retired app is gone", || !is_live(&environment, "Our first"));
     assert_eq!(up.stop(), Some(0));
 }
 
 #[test]
-fn a_kill_in_the_middle_is_gone_on_with() {
+fn a_first_pass_that_was_killed_is_completed_by_the_next_run() {
     let environment = sample();
     for _ in 0..2 {
-        let mut up = Up::start(&environment, &[]);
+        let mut up = UpProcess::start(&environment, &[]);
         up.until("the API", |_| environment.platform().join(".dayfly/kubeconfig").exists());
         sleep(Duration::from_millis(400)); // anywhere in the first pass; any moment must do
         drop(up);
@@ -232,7 +233,7 @@ fn a_kill_in_the_middle_is_gone_on_with() {
 }
 
 #[test]
-fn a_platform_is_seeded_once() {
+fn the_platforms_repository_is_seeded_only_once() {
     let environment = empty();
     environment.dayfly(&["init", "--samples", "."]);
     environment.dayfly(&ONCE);
@@ -270,7 +271,7 @@ fn a_shallow_clone_is_seeded_as_one_commit() {
 }
 
 #[test]
-fn a_damaged_repository_is_no_absent_one() {
+fn a_damaged_repository_is_reported_and_not_replaced() {
     let environment = sample();
     assert_eq!(environment.dayfly(&ONCE).code, Some(0));
     let (git, key) = (bare(&environment), fs::read(environment.platform().join(".dayfly/ledger.key")).unwrap());
@@ -289,7 +290,7 @@ fn a_damaged_repository_is_no_absent_one() {
 }
 
 #[test]
-fn what_only_runs_beside_up_is_told_to_be_started() {
+fn a_command_that_needs_a_running_up_says_how_to_start_it() {
     let environment = sample();
     assert_eq!(environment.dayfly(&ONCE).code, Some(0));
     for (command, code) in [("status", 1), ("plan", 2)] {
@@ -301,7 +302,7 @@ fn what_only_runs_beside_up_is_told_to_be_started() {
 }
 
 #[test]
-fn a_damaged_store_is_filled_again_from_git() {
+fn a_damaged_object_store_is_filled_again_from_git_once_it_is_removed() {
     let environment = sample();
     assert_eq!(environment.dayfly(&ONCE).code, Some(0));
     environment.write(".dayfly/kubernetes/objects.redb", "rubbish");
@@ -315,9 +316,9 @@ fn a_damaged_store_is_filled_again_from_git() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_saved_as_gone() {
+fn a_file_that_cannot_be_read_is_not_committed_as_deleted() {
     let environment = sample();
-    let mut up = Up::ready(&environment, &["--watch"]);
+    let mut up = UpProcess::ready(&environment, &["--watch"]);
     let before = commits(&bare(&environment));
     for litter in ["app.yaml~", ".app.yaml.swp", ".DS_Store", "4913", "#app.yaml#"] {
         environment.write(&format!("apps/quarterly-feedback/{litter}"), "litter");

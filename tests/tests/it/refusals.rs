@@ -1,29 +1,28 @@
 //! What a cluster refuses: by a quota, a rule of its own, a webhook that hangs, rights that are absent, a kind that it does
-//! not have. The embedded API server is told to say what a real one says; a real one has its own reasons. On both the
-//! object and the next step are named, nothing is deleted, neighbors go on, and all converges when the reason is gone.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! not have. The embedded API server gets a rule to say what a real one says; a real one has its own reasons. On both, the
+//! object and the next step are named, nothing is deleted, other apps go on, and all converges when the reason is gone.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::{Pass, Reconciler};
 use dayfly_local::apiserver::{FaultRule, InjectedFault};
+use dayfly_model::kinds::KINDS;
+use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Phase;
-use dayfly_tests::apps::{change, item, told, two_apps};
+use dayfly_tests::fixtures::{change_title, deploy, running_title, two_apps};
 use dayfly_tests::oracle::Oracle;
-use dayfly_tests::world::World;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
+use dayfly_tests::passes::{assert_converged, findings_text, finished_pass, pass_until, status_of};
+use dayfly_tests::platform::TestPlatform;
+use dayfly_tests::{DEADLINE, clients};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-const DEADLINE: Duration = Duration::from_secs(60);
-
 /// A platform of two apps that run, on one of the two API servers.
-struct Place {
-    world: World,
+struct RefusalTrial {
+    platform: TestPlatform,
     reconciler: Reconciler,
     real: Option<Oracle>,
 }
@@ -34,15 +33,19 @@ struct Refusal {
     reasons: Vec<Value>,
     /// What the embedded one refuses, and how.
     rule: FaultRule,
-    /// What a person is told of it, after the object.
-    told: &'static str,
+    /// What a person reads of it, after the object.
+    reported: &'static str,
 }
 
 /// A refusal of ConfigMaps of the app `survey`.
-fn refusal(code: u16, message: &str, told: &'static str, reasons: Vec<Value>) -> Refusal {
+fn refusal(code: u16, message: &str, reported: &'static str, reasons: Vec<Value>) -> Refusal {
     let fault = InjectedFault::Status { code, retry_after: None, message: Some(message.into()) };
     let (resource, namespace) = (Some("configmaps".into()), Some("survey-sandbox".into()));
-    Refusal { reasons, rule: FaultRule { mutating: true, resource, namespace, fault, ..FaultRule::default() }, told }
+    Refusal {
+        reasons,
+        rule: FaultRule { mutating: true, resource, namespace, fault, ..FaultRule::default() },
+        reported,
+    }
 }
 
 /// What Dayfly's account may do, but for some verbs of a resource.
@@ -51,7 +54,7 @@ fn rights(without: &[(&str, &str)]) -> Value {
         let all = ["get", "list", "watch", "create", "patch", "update", "delete"].into_iter();
         all.filter(|verb| !without.contains(&(*verb, resource))).collect::<Vec<_>>()
     };
-    let rules = dayfly_model::kinds::KINDS.iter().map(|kind| {
+    let rules = KINDS.iter().map(|kind| {
         let resource = format!("{}.{}", kind.plural, kind.group);
         json!({"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs(resource.trim_end_matches('.'))})
     });
@@ -70,49 +73,44 @@ fn all_rights() -> Vec<Value> {
     vec![rights(&[]), binding]
 }
 
+/// The objects of the kind and namespace of this one.
 fn api(client: &Client, object: &Value) -> Api<DynamicObject> {
-    let api_version = object["apiVersion"].as_str().unwrap();
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap()));
-    match object.pointer("/metadata/namespace").and_then(Value::as_str) {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
-    }
+    let [api_version, kind] = ["apiVersion", "kind"].map(|field| object[field].as_str().unwrap());
+    clients::api(client, api_version, kind, object.pointer("/metadata/namespace").and_then(Value::as_str))
 }
 
 fn name(object: &Value) -> &str {
     object.pointer("/metadata/name").and_then(Value::as_str).unwrap()
 }
 
-impl Place {
+impl RefusalTrial {
     async fn embedded() -> Self {
-        let world = two_apps().await;
-        let reconciler = world.reconciler();
-        Self { world, reconciler, real: None }.running().await
+        let platform = two_apps().await;
+        let reconciler = platform.reconciler();
+        Self { platform, reconciler, real: None }.deployed().await
     }
 
     async fn real() -> Option<Self> {
         let oracle = Oracle::start().await?;
-        let world = two_apps().await;
-        let reconciler = reconciler(&world, &oracle);
-        let place = Self { world, reconciler, real: Some(oracle) };
+        let platform = two_apps().await;
+        let reconciler = reconciler(&platform, &oracle);
+        let trial = Self { platform, reconciler, real: Some(oracle) };
         for object in all_rights() {
-            place.create(&object).await;
+            trial.create(&object).await;
         }
-        Some(place.running().await)
+        Some(trial.deployed().await)
     }
 
-    async fn running(mut self) -> Self {
-        let pass = self.reconciler.pass(self.world.now()).await.unwrap();
-        assert!(!pass.is_unfinished() && pass.diagnostics.is_empty(), "{}", told(&pass));
+    async fn deployed(mut self) -> Self {
+        deploy(&self.platform, &mut self.reconciler).await;
         self
     }
 
     /// A process that knows nothing.
     fn fresh(&self) -> Reconciler {
         match &self.real {
-            Some(oracle) => reconciler(&self.world, oracle),
-            None => self.world.reconciler(),
+            Some(oracle) => reconciler(&self.platform, oracle),
+            None => self.platform.reconciler(),
         }
     }
 
@@ -120,7 +118,7 @@ impl Place {
     async fn client(&self) -> Client {
         match &self.real {
             Some(oracle) => oracle.client().await,
-            None => self.world.client().await,
+            None => self.platform.client().await,
         }
     }
 
@@ -137,7 +135,7 @@ impl Place {
                 }
                 self.until_it_is_refused().await;
             }
-            None => self.world.server().set_faults(vec![refusal.rule.clone()]),
+            None => self.platform.server().set_faults(vec![refusal.rule.clone()]),
         }
     }
 
@@ -148,7 +146,7 @@ impl Place {
         let (api, parsed) = (api(&self.client().await, &probe), serde_json::from_value(probe).unwrap());
         let deadline = Instant::now() + DEADLINE;
         while api.create(&PostParams { dry_run: true, field_manager: None }, &parsed).await.is_ok() {
-            assert!(Instant::now() < deadline, "a new rule does not count");
+            assert!(Instant::now() < deadline, "a new rule has no effect");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -161,7 +159,7 @@ impl Place {
                     api.delete(name(object), &DeleteParams::default()).await.unwrap();
                 }
             }
-            None => self.world.server().set_faults(vec![]),
+            None => self.platform.server().set_faults(vec![]),
         }
     }
 
@@ -184,53 +182,42 @@ impl Place {
                         ..FaultRule::default()
                     }
                 });
-                self.world.server().set_faults(rules.collect());
+                self.platform.server().set_faults(rules.collect());
             }
         }
     }
 
     async fn title(&self, app: &str) -> String {
-        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": format!("{app}-sandbox")}});
-        let map = api(&self.client().await, &map).get(app).await.unwrap();
-        let survey: Value = serde_json::from_str(map.data["data"]["survey.json"].as_str().unwrap()).unwrap();
-        survey["title"].as_str().unwrap().to_owned()
+        running_title(&self.client().await, app).await
     }
 
-    /// Passes of a controller until one says yes.
-    async fn until(&mut self, what: &str, yes: impl Fn(&Pass) -> bool) -> Arc<Pass> {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let pass = self.reconciler.watch_pass(self.world.now()).await.unwrap();
-            if yes(&pass) {
-                return pass;
-            }
-            assert!(Instant::now() < deadline, "never: {what}\n{:#?}\n{}", pass.items, told(&pass));
-            let _ = tokio::time::timeout(Duration::from_millis(200), self.reconciler.cluster_changed()).await;
-        }
+    async fn pass_until(&mut self, what: &str, is_wished: impl Fn(&Pass) -> bool) -> std::sync::Arc<Pass> {
+        pass_until(&mut self.reconciler, self.platform.now(), what, is_wished).await
     }
 
-    /// All is as git says, for a process that knows nothing too.
+    /// All is as git says, for a process that begins now, too.
     async fn converges(&mut self) {
-        self.until("the end", |pass| !pass.is_unfinished() && pass.diagnostics.is_empty()).await;
-        let rest = self.fresh().pass(self.world.now()).await.unwrap();
-        assert_eq!((rest.writes, &rest.changes, told(&rest).as_str()), (0, &vec![], ""));
-        assert!(rest.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", rest.items);
+        self.pass_until("a finished pass without findings", |pass| {
+            !pass.is_unfinished() && pass.diagnostics.is_empty()
+        })
+        .await;
+        assert_converged(&self.fresh().pass(self.platform.now()).await.unwrap());
     }
 
-    /// What a refusal does to an app that changes, and to its neighbor.
+    /// What a refusal does to an app that changes, and to the other one.
     async fn survives(&mut self, refusal: Refusal, title: &str) {
         self.refuses(&refusal).await;
         let more = format!("apps/survey/{title}.txt");
-        self.world.commit(&[(&more, Some("one more file"))]);
-        change(&self.world, "survey", title);
-        change(&self.world, "poll", title);
-        let pass = self.until(refusal.told, |pass| told(pass).contains(refusal.told)).await;
-        let survey = item(&pass, "survey");
+        self.platform.commit(&[(&more, Some("one more file"))]);
+        change_title(&self.platform, "survey", title);
+        change_title(&self.platform, "poll", title);
+        let pass = self.pass_until(refusal.reported, |pass| findings_text(pass).contains(refusal.reported)).await;
+        let survey = status_of(&pass, "survey");
         let named = "ConfigMap/survey-sandbox/";
-        assert_eq!((survey.phase, pass.is_unfinished()), (Phase::Stalled, true), "{}", told(&pass));
-        assert!(survey.message.contains(named) && survey.message.contains(refusal.told), "{}", survey.message);
-        assert_eq!(item(&pass, "poll").phase, Phase::Ready);
-        assert_eq!(self.title("poll").await, title, "its neighbor goes on");
+        assert_eq!((survey.phase, pass.is_unfinished()), (Phase::Stalled, true), "{}", findings_text(&pass));
+        assert!(survey.message.contains(named) && survey.message.contains(refusal.reported), "{}", survey.message);
+        assert_eq!(status_of(&pass, "poll").phase, Phase::Ready);
+        assert_eq!(self.title("poll").await, title, "the other app goes on");
 
         self.refuses_no_more(&refusal).await;
         self.converges().await;
@@ -238,8 +225,8 @@ impl Place {
     }
 }
 
-fn reconciler(world: &World, oracle: &Oracle) -> Reconciler {
-    world.reconciler_on(ClusterTarget { kubeconfig: Some(oracle.kubeconfig()), context: Some("dayfly".into()) })
+fn reconciler(platform: &TestPlatform, oracle: &Oracle) -> Reconciler {
+    platform.reconciler_on(ClusterTarget { kubeconfig: Some(oracle.kubeconfig()), context: Some("dayfly".into()) })
 }
 
 /// A rule of the cluster's own.
@@ -295,8 +282,8 @@ fn quota() -> Refusal {
     refusal(403, message, "the quota refuses it: ", vec![quota])
 }
 
-async fn survives_all(mut place: Place) {
-    // One more ConfigMap for whoever has one more file.
+async fn survives_all(mut trial: RefusalTrial) {
+    // One more ConfigMap for an app that has one more file.
     let more = "{% if files | length > 0 %}
 apiVersion: v1
 kind: ConfigMap
@@ -306,73 +293,64 @@ data:
   more: there is more
 {% endif %}
 ";
-    place.world.commit(&[("catalog/simple-survey/v1/resources/more.yaml", Some(more))]);
-    place.survives(quota(), "Second").await;
-    place.survives(own_rule(), "Third").await;
+    trial.platform.commit(&[("catalog/simple-survey/v1/resources/more.yaml", Some(more))]);
+    trial.survives(quota(), "Second").await;
+    trial.survives(own_rule(), "Third").await;
     let (webhook, _listener) = hanging_webhook().await;
-    place.survives(webhook, "Fourth").await;
-    survives_without_rights(&mut place).await;
+    trial.survives(webhook, "Fourth").await;
+    survives_without_rights(&mut trial).await;
 }
 
 /// Rights that are taken away and given back.
-async fn survives_without_rights(place: &mut Place) {
-    place.may_not(&[("patch", "deployments.apps")]).await;
-    change(&place.world, "survey", "Fifth");
+async fn survives_without_rights(trial: &mut RefusalTrial) {
+    trial.may_not(&[("patch", "deployments.apps")]).await;
+    change_title(&trial.platform, "survey", "Fifth");
     let named = "apps/Deployment/survey-sandbox/survey: Dayfly may not patch deployments.apps";
-    let pass = place.until(named, |pass| item(pass, "survey").message.contains(named)).await;
-    assert_eq!((item(&pass, "survey").phase, item(&pass, "poll").phase), (Phase::Stalled, Phase::Ready));
+    let pass = trial.pass_until(named, |pass| status_of(pass, "survey").message.contains(named)).await;
+    assert_eq!((status_of(&pass, "survey").phase, status_of(&pass, "poll").phase), (Phase::Stalled, Phase::Ready));
 
-    // A process that begins and may not even look: what it cannot see is not absent.
-    place.may_not(&[("list", "deployments.apps"), ("patch", "deployments.apps")]).await;
-    let mut blind = place.fresh();
-    let pass = blind.watch_pass(place.world.now()).await.unwrap();
-    let told = told(&pass);
-    assert!(told.contains("Dayfly may not list deployments.apps"), "{told}");
-    assert!(
-        pass.changes.iter().all(|change| change.action != dayfly_plan::plan::ChangeAction::Delete),
-        "{:?}",
-        pass.changes
-    );
+    // A process that begins and may not even list: what it cannot see is not absent.
+    trial.may_not(&[("list", "deployments.apps"), ("patch", "deployments.apps")]).await;
+    let mut blind = trial.fresh();
+    let pass = blind.watch_pass(trial.platform.now()).await.unwrap();
+    let findings = findings_text(&pass);
+    assert!(findings.contains("Dayfly may not list deployments.apps"), "{findings}");
+    assert!(pass.changes.iter().all(|change| change.action != ChangeAction::Delete), "{:?}", pass.changes);
 
-    place.may_not(&[]).await;
-    place.converges().await;
-    assert_eq!(place.title("survey").await, "Fifth");
+    trial.may_not(&[]).await;
+    trial.converges().await;
+    assert_eq!(trial.title("survey").await, "Fifth");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_embedded_api_server_refuses_is_told_and_waited_for() {
-    survives_all(Place::embedded().await).await;
+async fn what_the_embedded_api_server_refuses_is_reported_until_it_is_allowed() {
+    survives_all(RefusalTrial::embedded().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_real_api_server_refuses_is_told_and_waited_for() {
-    if let Some(place) = Place::real().await {
-        survives_all(place).await;
+async fn what_a_real_api_server_refuses_is_reported_until_it_is_allowed() {
+    if let Some(trial) = RefusalTrial::real().await {
+        survives_all(trial).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kind_that_a_cluster_does_not_have_is_told_and_waited_for() {
-    let world = World::of_the_sample().await;
+async fn a_kind_that_a_cluster_does_not_have_is_reported_until_it_is_there() {
+    let platform = TestPlatform::sample().await;
     let message = Some("the server could not find the requested resource".into());
     let fault = InjectedFault::Status { code: 404, retry_after: None, message };
     let resource = Some("horizontalpodautoscalers.autoscaling".into());
-    world.server().set_faults(vec![FaultRule { resource, fault, ..FaultRule::default() }]);
-    let mut reconciler = world.reconciler();
-    let pass = reconciler.watch_pass(world.now()).await.unwrap();
+    platform.server().set_faults(vec![FaultRule { resource, fault, ..FaultRule::default() }]);
+    let mut reconciler = platform.reconciler();
+    let pass = reconciler.watch_pass(platform.now()).await.unwrap();
     let kind = "this cluster does not know the kind horizontalpodautoscalers.autoscaling";
-    assert!(told(&pass).contains(kind), "{}", told(&pass));
-    let links = item(&pass, "go-links");
+    assert!(findings_text(&pass).contains(kind), "{}", findings_text(&pass));
+    let links = status_of(&pass, "go-links");
     assert_eq!((links.phase, pass.is_unfinished()), (Phase::Stalled, true), "{links:?}");
     assert!(links.message.contains("HorizontalPodAutoscaler/go-links-production/go-links"), "{}", links.message);
-    assert_eq!(item(&pass, "quarterly-feedback").phase, Phase::Ready, "who needs no such kind goes on");
+    assert_eq!(status_of(&pass, "quarterly-feedback").phase, Phase::Ready, "an app without that kind goes on");
 
-    world.server().set_faults(vec![]);
-    let deadline = Instant::now() + DEADLINE;
-    while reconciler.watch_pass(world.now()).await.unwrap().is_unfinished() {
-        assert!(Instant::now() < deadline, "it is never taken up");
-        let _ = tokio::time::timeout(Duration::from_millis(200), reconciler.cluster_changed()).await;
-    }
-    let rest = world.reconciler().pass(world.now()).await.unwrap();
-    assert_eq!((rest.writes, told(&rest).as_str()), (0, ""));
+    platform.server().set_faults(vec![]);
+    finished_pass(&mut reconciler, platform.now()).await;
+    assert_converged(&platform.fresh_pass().await);
 }

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 
 use dayfly::home::Home;
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::ClusterTarget;
-use dayfly_controller::Reconciler;
+use dayfly_controller::{Pass, Reconciler};
 use dayfly_git::{Commit, Repository, Writer};
 use dayfly_lifecycle::ledger::{LedgerFact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config, Handle};
@@ -15,21 +14,19 @@ use dayfly_model::digest::Revision;
 use dayfly_model::scope::SYSTEM_NAMESPACE;
 use dayfly_plan::inventory;
 use jiff::{SignedDuration, Timestamp};
-use kube::api::{ApiResource, DynamicObject};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::GroupVersionKind;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::config::Kubeconfig;
 use kube::{Api, Client};
+use serde_json::{Value, json};
 
-/// The platform that ships.
-pub fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::{clients, folders};
 
-/// When a world begins.
-pub const BEGINNING: &str = "2026-03-02T09:00:00Z";
+/// The moment at which a platform's time begins.
+const BEGINNING: &str = "2026-03-02T09:00:00Z";
 
-/// A platform with its cluster, in a folder that goes with it.
-pub struct World {
+/// A platform with its cluster and its own time, in a folder that is removed with it.
+pub struct TestPlatform {
     home: Home,
     server: Option<Handle>,
     address: SocketAddr,
@@ -38,29 +35,11 @@ pub struct World {
     _folder: tempfile::TempDir,
 }
 
-impl World {
+impl TestPlatform {
     /// The platform that ships, seeded and approved, beside an empty cluster.
-    pub async fn of_the_sample() -> Self {
-        let files = ["apps", "catalog", "environments", "policies"].map(|folder| (shipped().join(folder), folder));
+    pub async fn sample() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for (from, name) in files {
-            copy(&from, &folder.path().join(name));
-        }
-        Self::of(folder).await
-    }
-
-    /// A platform of these files.
-    pub async fn of_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, bytes) in files {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
-        }
-        Self::of(folder).await
-    }
-
-    async fn of(folder: tempfile::TempDir) -> Self {
+        folders::copy_shipped_platform(folder.path());
         let now: Timestamp = BEGINNING.parse().unwrap();
         let home = Home::new(folder.path());
         let signer = home.signer_or_new(None).unwrap();
@@ -74,12 +53,12 @@ impl World {
         }
         fs::write(home.kubeconfig(), serde_yaml::to_string(&kubeconfig).unwrap()).unwrap();
         let address = server.addr();
-        let world = Self { home, server: Some(server), address, signer, now, _folder: folder };
-        world.approve();
-        world
+        let platform = Self { home, server: Some(server), address, signer, now, _folder: folder };
+        platform.approve();
+        platform
     }
 
-    /// The moment it is in this world.
+    /// The platform's present moment.
     pub fn now(&self) -> Timestamp {
         self.now
     }
@@ -106,18 +85,18 @@ impl World {
         self.server.as_ref().expect("the API server runs")
     }
 
-    /// Takes the API server away.
-    pub async fn server_stops(&mut self) {
+    /// Stops the API server.
+    pub async fn stop_server(&mut self) {
         self.server.take().expect("the API server runs").shutdown().await;
     }
 
-    /// Brings the API server back where it was, with what it had.
-    pub async fn server_starts(&mut self) {
+    /// Starts the API server again at the same address, with the objects that it had.
+    pub async fn start_server(&mut self) {
         let config = Config { addr: self.address, ..Config::new(self.home.state().join("kubernetes")) };
         self.server = Some(ApiServer::start(config).await.unwrap());
     }
 
-    /// Where things stand.
+    /// The files around the platform's repository.
     pub fn home(&self) -> &Home {
         &self.home
     }
@@ -127,13 +106,18 @@ impl World {
         self.home.repository().unwrap()
     }
 
+    /// The repository, for what somebody does to it without Dayfly.
+    pub fn git(&self) -> git2::Repository {
+        git2::Repository::open(self.repository().path()).unwrap()
+    }
+
     /// The tip of the default branch.
     pub fn tip(&self) -> Revision {
         self.repository().tip().unwrap().revision
     }
 
-    /// Another key signs from now on.
-    pub fn loses_its_key(&mut self) {
+    /// Loses the key that signs records; another one signs from now on.
+    pub fn replace_signing_key(&mut self) {
         fs::remove_file(self.home.state().join("ledger.key")).unwrap();
         self.signer = self.home.signer_or_new(None).unwrap();
     }
@@ -179,22 +163,27 @@ impl World {
 
     /// A reconciler that begins with no memory, as a process does.
     pub fn reconciler(&self) -> Reconciler {
-        self.reconciler_counting(Calls::default())
+        self.reconciler_with_calls(Calls::default())
     }
 
-    /// The same, with its calls counted elsewhere.
-    pub fn reconciler_counting(&self, calls: Calls) -> Reconciler {
+    /// One pass of a reconciler that begins with no memory.
+    pub async fn fresh_pass(&self) -> Pass {
+        self.reconciler().pass(self.now).await.unwrap()
+    }
+
+    /// A reconciler that makes its calls through these.
+    pub fn reconciler_with_calls(&self, calls: Calls) -> Reconciler {
         let target = ClusterTarget { kubeconfig: Some(self.home.kubeconfig()), context: None };
         Reconciler::with_calls(self.repository(), self.signer.verifier(), target, calls).at_stated_times(true)
     }
 
-    /// The same on another cluster.
+    /// A reconciler for another cluster.
     pub fn reconciler_on(&self, target: ClusterTarget) -> Reconciler {
         Reconciler::new(self.repository(), self.signer.verifier(), target).at_stated_times(true)
     }
 
-    /// One more empty cluster, and a context of that name for it.
-    pub async fn another_cluster(&self, name: &str) -> Handle {
+    /// Starts one more empty cluster, with a context of that name.
+    pub async fn start_another_cluster(&self, name: &str) -> Handle {
         let server = ApiServer::start(Config::new(self.home.state().join(name))).await.unwrap();
         let mut other = Kubeconfig::from_yaml(&server.kubeconfig(name)).unwrap();
         other.clusters[0].name = name.into();
@@ -209,8 +198,8 @@ impl World {
         server
     }
 
-    /// A context for a cluster that another one names, too: by another user.
-    pub fn same_cluster_as(&self, context: &str, name: &str) {
+    /// Adds a context that leads to the cluster of another one, as another user.
+    pub fn add_context_to_same_cluster(&self, context: &str, name: &str) {
         self.with_kubeconfig(|known| {
             let mut user = known.auth_infos[0].clone();
             user.name = name.into();
@@ -233,8 +222,8 @@ impl World {
         });
     }
 
-    /// A context that leads to this address.
-    pub fn leads_to(&self, context: &str, address: SocketAddr) {
+    /// Lets a context lead to an address.
+    pub fn point_context_at(&self, context: &str, address: SocketAddr) {
         self.with_kubeconfig(|known| {
             let mut cluster = known.clusters[0].clone();
             cluster.name = format!("at-{context}");
@@ -246,7 +235,7 @@ impl World {
     }
 
     /// Takes a context out of the kubeconfig.
-    pub fn lose_context(&self, name: &str) {
+    pub fn remove_context(&self, name: &str) {
         self.with_kubeconfig(|known| known.contexts.retain(|context| context.name != name));
     }
 
@@ -262,17 +251,30 @@ impl World {
     }
 
     async fn client_of(&self, context: &str) -> Client {
-        let kubeconfig = Kubeconfig::read_from(self.home.kubeconfig()).unwrap();
-        let options = KubeConfigOptions { context: Some(context.into()), ..KubeConfigOptions::default() };
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-        Client::try_from(config).unwrap()
+        clients::client(&self.home.kubeconfig(), context).await
     }
 
     /// The objects of a kind in a namespace.
     pub async fn objects(&self, api_version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        Api::namespaced_with(self.client().await, namespace, &resource)
+        clients::api(&self.client().await, api_version, kind, Some(namespace))
+    }
+
+    /// Merges a patch into an object, as a person does who edits by hand.
+    pub async fn edit_by_hand(&self, api_version: &str, kind: &str, namespace: &str, name: &str, patch: Value) {
+        let objects = self.objects(api_version, kind, namespace).await;
+        objects.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    /// Sets the replicas of a deployment by hand.
+    pub async fn scale_by_hand(&self, namespace: &str, name: &str, replicas: u32) {
+        let patch = json!({"spec": {"replicas": replicas}});
+        self.edit_by_hand("apps/v1", "Deployment", namespace, name, patch).await;
+    }
+
+    /// The replicas that a deployment asks for.
+    pub async fn replicas(&self, namespace: &str, name: &str) -> Value {
+        let deployment = self.objects("apps/v1", "Deployment", namespace).await.get(name).await.unwrap();
+        deployment.data["spec"]["replicas"].clone()
     }
 
     /// Whether a namespace is there.
@@ -282,27 +284,13 @@ impl World {
 
     /// Whether a namespace is on the cluster of a context.
     pub async fn has_namespace_on(&self, context: &str, name: &str) -> bool {
-        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client_of(context).await);
+        let namespaces: Api<Namespace> = Api::all(self.client_of(context).await);
         namespaces.get_opt(name).await.unwrap().is_some()
     }
 
     /// How many inventories are on the cluster of a context.
     pub async fn inventories_on(&self, context: &str) -> usize {
-        let client = self.client_of(context).await;
-        let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(client, SYSTEM_NAMESPACE);
-        maps.list(&kube::api::ListParams::default().labels(inventory::SELECTOR)).await.unwrap().items.len()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for item in fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
-        let to = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() {
-            copy(&item.path(), &to)
-        } else {
-            let _ = fs::copy(item.path(), to).unwrap();
-        }
+        let maps: Api<ConfigMap> = Api::namespaced(self.client_of(context).await, SYSTEM_NAMESPACE);
+        maps.list(&ListParams::default().labels(inventory::SELECTOR)).await.unwrap().items.len()
     }
 }
