@@ -151,7 +151,7 @@ fn what_is_due_goes_in_one_proposal_with_all_its_files() {
          - a of maya@example.com: ended 2026-11-08 by its ttl of 7d from 2026-11-01\n\
          - b of maya@example.com: ended 2026-11-09 by its ttl of 7d from 2026-11-02\n\n\
          What they run and store is taken down. To bring an app back, revert this commit and renew the app.\n\n\
-         Dayfly-Action: retire\nDayfly-App: a\nDayfly-App: b\nDayfly-Tier: sandbox\nDayfly-ExpiryReason: expired\n"
+         Dayfly-Action: retire\nDayfly-App: a\nDayfly-App: b\nDayfly-Tier: sandbox\nDayfly-Reason: expired\n"
     );
     assert_eq!(trailers(&proposal.message(), "Dayfly-App").collect::<Vec<_>>(), ["a", "b"]);
 }
@@ -308,7 +308,7 @@ fn an_app_is_suspended_once() {
     let proposal = suspend::suspend(&world.platform, &world.snapshot, &name("a"), true, "too\nloud").unwrap();
     let text = String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap();
     assert_eq!(text, manifest("a", "ttl: 14d").replace("# how long\n", "# how long\n  suspend: true\n"));
-    assert!(proposal.message().ends_with("Dayfly-ExpiryReason: too loud\n"));
+    assert!(proposal.message().ends_with("Dayfly-Reason: too loud\n"));
     let again = suspend::suspend(&world.platform, &world.snapshot, &name("a"), false, "").unwrap_err();
     assert_eq!(again.message, "spec.suspend: a is running already");
     assert_eq!(app_lifetime(&world), Lifetime::Ttl(SignedDuration::from_hours(14 * 24)));
