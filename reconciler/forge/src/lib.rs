@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dayfly_calls::Calls;
-use dayfly_git::{AUTHOR, Commit, Error, FileChange, Repository, Tip, Writer};
+use dayfly_git::{AUTHOR, Base, Commit, Error, FileChange, Repository, Tip, Writer};
 use dayfly_lifecycle::Proposal;
 use dayfly_model::digest::{ObjectId, Revision};
 use dayfly_model::platform::environment::Changes;
@@ -40,8 +40,8 @@ pub fn carry(
     let message = proposal.message();
     let writer = Writer::open(repository.path())?;
     let branch = format!("refs/heads/{}", proposal.branch);
-    let (branch, parent) = match proposal.by {
-        Changes::Commit => (tip.branch.as_str(), Some(tip.revision)),
+    let (branch, base) = match proposal.by {
+        Changes::Commit => (tip.branch.as_str(), Base::Tip(tip.revision)),
         Changes::PullRequest => {
             if let Ok(head) = repository.resolve(&branch) {
                 if stands(repository, head, tip, &edits)? {
@@ -49,18 +49,11 @@ pub fn carry(
                 }
                 calls.commit(&branch, || writer.remove_branch(&branch, head))?;
             }
-            (branch.as_str(), Some(tip.revision))
+            (branch.as_str(), Base::Fork(tip.revision))
         }
     };
-    let commit = Commit {
-        branch,
-        parent,
-        is_new_branch: proposal.by == Changes::PullRequest,
-        edits: &edits,
-        message: &message,
-        time: now,
-    };
-    let revision = calls.commit(branch, || writer.commit(&commit))?;
+    let commit = Commit { edits, message, time: now };
+    let revision = calls.commit(branch, || writer.commit(branch, base, &commit))?;
     Ok(match proposal.by {
         Changes::Commit => Carried::Committed(revision),
         Changes::PullRequest => Carried::Branched { branch: proposal.branch.clone(), is_new: true },
