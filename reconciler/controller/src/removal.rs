@@ -50,7 +50,7 @@ impl Reconciler {
             settled: &settled,
             moved: self.fleet.moved_by_approval(),
             since: view.approvals.since,
-            is_swept: view.approvals.swept == Some(view.tip.revision),
+            is_swept: view.approvals.last_confirmation == Some(view.tip.revision),
             is_confirmed: &|app| view.approvals.has_confirmed(app, &view.history),
             now,
         });

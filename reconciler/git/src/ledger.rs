@@ -1,12 +1,12 @@
 //! Reading and appending to the ledger's branch.
 
-use dayfly_lifecycle::ledger::{Approvals, LedgerFact, Record, Signer, Verifier, approvals};
+use dayfly_lifecycle::ledger::{Approvals, LedgerFact, LedgerRecord, Signer, Verifier, approvals};
 use dayfly_model::digest::Revision;
 use jiff::Timestamp;
 
 use crate::{Commit, Error, LEDGER, Repository, update_branch};
 
-/// What the repository's ledger approves; none where it has no baseline. Records that prove nothing are warned about and
+/// What the repository's ledger approves; none where it has no baseline. LedgerRecords that prove nothing are warned about and
 /// change nothing.
 pub fn read(repository: &Repository, key: &Verifier) -> Result<Option<Approvals>, Error> {
     fold(&records(repository, repository.ledger_tip()?)?, key)
@@ -26,7 +26,7 @@ pub fn append(
     let appended = update_branch(repository, LEDGER, |tip| {
         let records = records(repository, tip)?;
         let previous = fold(&records, &signer.verifier())?.and_then(|known| known.chain.last().copied());
-        let envelope = signer.sign(&Record { revision, time, fact: fact.clone(), previous }).into_bytes();
+        let envelope = signer.sign(&LedgerRecord { revision, time, fact: fact.clone(), previous }).into_bytes();
         // No name is used twice, whatever others put there.
         let mut names = (records.len() + 1..).map(|number| format!("{number:08}-{}.json", fact.name()));
         let is_free = |name: &String| records.iter().all(|(taken, _)| taken != name);
