@@ -5,7 +5,7 @@ use dayfly_judge::policy::{Decision, PolicySet};
 use dayfly_model::digest::Digest;
 use dayfly_model::fixtures::{environment, instance, template};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::inventory::LastPass;
@@ -20,7 +20,15 @@ fn object(api_version: &str, kind: &str, namespace: Option<&str>, name: &str, va
     if let Some(namespace) = namespace {
         object["metadata"]["namespace"] = namespace.into();
     }
+    if kind == "Deployment" {
+        object["spec"]["template"] = pod();
+    }
     Object::new(object).unwrap()
+}
+
+/// The pod of a Deployment, without which none is admitted.
+fn pod() -> Value {
+    json!({"spec": {"containers": []}})
 }
 
 fn config_map(name: &str, value: &str) -> Object {
@@ -332,6 +340,9 @@ fn an_immutable_field_is_a_replacement_only_where_the_object_agrees_and_never_fo
         let api = if kind == "Deployment" { "apps/v1" } else { "v1" };
         let mut object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": "a", "namespace": "n"},
             "spec": {pointer: value}});
+        if kind == "Deployment" {
+            object["spec"]["template"] = pod();
+        }
         if agrees {
             object["metadata"]["annotations"] = json!({immutable::REPLACE: "enabled"});
         }
