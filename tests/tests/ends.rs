@@ -117,11 +117,11 @@ async fn an_app_whose_retirement_nobody_merges_rests_without_an_address_until_it
     world.days_pass(60);
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert!(pass.proposals.iter().any(|proposed| proposed.app.as_str() == "travel-approval"), "{:?}", pass.proposals);
-    assert_eq!(item(&pass, "travel-approval").health, "Healthy (simulated)");
+    assert_eq!(item(&pass, "travel-approval").health.as_str(), "Healthy (simulated)");
 
     world.days_pass(2);
     let pass = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!(item(&pass, "travel-approval").health, "Suspended");
+    assert_eq!(item(&pass, "travel-approval").health.as_str(), "Suspended");
     assert!(world.read("apps/travel-approval/app.yaml").contains("  suspend: true\n"));
     let routes = world.objects("networking.k8s.io/v1", "Ingress", "travel-approval-pilot").await;
     let count = async || routes.list(&Default::default()).await.unwrap().items.len();

@@ -352,7 +352,7 @@ async fn an_app_that_never_becomes_ready_is_told_and_slows_nobody() {
         until(&world, &mut reconciler, "that it fails", |pass| item(pass, "survey").phase == Phase::Stalled).await;
     let survey = item(&pass, "survey");
     assert!(survey.message.contains("ImagePullBackOff"), "{}", survey.message);
-    assert_eq!(survey.health, "Degraded");
+    assert_eq!(survey.health.as_str(), "Degraded");
     assert_eq!(item(&pass, "poll").phase, Phase::Ready);
     assert!(began.elapsed() < DEADLINE, "nobody waits for minutes");
 

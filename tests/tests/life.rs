@@ -280,10 +280,10 @@ async fn a_suspended_app_keeps_everything_but_its_pods() {
     let world = World::of_the_sample().await;
     let mut reconciler = world.reconciler();
     let first = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!(item(&first, "event-signup").health, "Suspended");
+    assert_eq!(item(&first, "event-signup").health.as_str(), "Suspended");
     world.edit("apps/event-signup/app.yaml", "suspend: true", "suspend: false");
     let pass = reconciler.pass(world.now()).await.unwrap();
-    assert_eq!(item(&pass, "event-signup").health, "Healthy (simulated)");
+    assert_eq!(item(&pass, "event-signup").health.as_str(), "Healthy (simulated)");
     assert!(pass.changes.iter().all(|change| change.action == ChangeAction::Update));
 }
 

@@ -21,7 +21,7 @@ async fn the_sample_lives_and_dies_on_a_real_api_server() {
     let first = reconciler.pass(world.now()).await.unwrap();
     assert_eq!(first.diagnostics, []);
     assert!(first.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", first.items);
-    assert!(first.items.iter().any(|item| item.health == "Healthy"), "nothing is simulated here");
+    assert!(first.items.iter().any(|item| item.health.as_str() == "Healthy"), "nothing is simulated here");
     let second = reconciler.pass(world.now()).await.unwrap();
     assert_eq!((second.writes, second.calls), (0, 0), "{:#?}", second.changes);
     let restarted = world.reconciler_on(target.clone()).pass(world.now()).await.unwrap();

@@ -310,7 +310,7 @@ async fn a_tier_whose_context_leads_elsewhere_after_a_while_is_deployed_there() 
     world.leads_to("pilot", silent.local_addr().unwrap());
     let pass = reconciler.watch_pass(world.now()).await.unwrap();
     assert!(pass.is_unfinished(), "it is looked at again");
-    assert_eq!(item(&pass, "travel-approval").health, "Missing");
+    assert_eq!(item(&pass, "travel-approval").health.as_str(), "Missing");
     world.lose_context("pilot");
     world.rename_context("elsewhere", "pilot");
     let pass = reconciler.pass(world.now()).await.unwrap();
