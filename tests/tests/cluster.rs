@@ -237,7 +237,7 @@ async fn drift_is_repaired_and_only_drift(world: World) {
     world.others("POST", "", made).await;
     world
         .planned(&desired, "a successor", |plan| {
-            plan.notes()
+            plan.skipped()
                 .iter()
                 .any(|note| matches!(&note.reason, SkipReason::Recreated(owner) if owner == "another-tool"))
         })
@@ -370,7 +370,7 @@ async fn a_stop_at_any_write_is_recovered_from_in_two_passes(world: World, stop:
     let set = fresh.removal().await;
     if !set.complete {
         let none = Inventory::new(world.scope.clone());
-        fresh.eventually("the end", |world| world.plan(&none, &desired).notes().is_empty()).await;
+        fresh.eventually("the end", |world| world.plan(&none, &desired).skipped().is_empty()).await;
         assert!(fresh.removal().await.complete, "{stop} {moment:?}: {set:?}");
     }
 }
