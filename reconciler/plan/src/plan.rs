@@ -12,11 +12,11 @@ use dayfly_model::kinds::{self, Wave};
 use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::platform::environment::Drift;
 use dayfly_model::scope::Scope;
-use planner::plan_objects;
-pub use skipped::{SkipReason, Skipped};
 
 use crate::inventory::Inventory;
 use crate::observed::Observed;
+use planner::plan_objects;
+pub use skipped::{SkipReason, Skipped};
 
 /// What happens to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
