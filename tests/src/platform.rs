@@ -7,7 +7,7 @@ use dayfly::home::Home;
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::{Pass, Reconciler};
-use dayfly_git::{Commit, Repository, Writer};
+use dayfly_git::{Base, Commit, Repository, Writer};
 use dayfly_lifecycle::ledger::{LedgerFact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config, Handle};
 use dayfly_model::digest::Revision;
@@ -137,15 +137,9 @@ impl TestPlatform {
         let edits: Vec<_> =
             edits.iter().map(|(path, text)| ((*path).to_owned(), text.map(|text| text.as_bytes().to_vec()))).collect();
         let tip = self.repository().tip().unwrap();
-        let commit = Commit {
-            branch: &tip.branch,
-            parent: Some(tip.revision),
-            is_new_branch: false,
-            edits: &edits,
-            message: "a change\n",
-            time: self.now,
-        };
-        Writer::open(self.repository().path()).unwrap().commit(&commit).unwrap()
+        let commit = Commit { edits, message: "a change\n".into(), time: self.now };
+        let writer = Writer::open(self.repository().path()).unwrap();
+        writer.commit(&tip.branch, Base::Tip(tip.revision), &commit).unwrap()
     }
 
     /// Replaces a text in a file by a commit.

@@ -97,7 +97,7 @@ impl Cluster {
             scope: plan.scope().clone(),
             changes: vec![],
             failures: vec![],
-            notes: plan.notes().to_vec(),
+            notes: plan.skipped().to_vec(),
             unhealthy: vec![],
             complete: false,
         };

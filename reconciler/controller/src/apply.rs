@@ -113,11 +113,11 @@ impl Reconciler {
         let inventory = self.inventories.get(&location).cloned().unwrap_or_else(|| Inventory::new(scope.clone()));
         let (plan, last) = (target.plan(&inventory, &cluster.observed()), target.last);
         // Another replica may have written it meanwhile.
-        if plan.notes().iter().any(|skipped| matches!(skipped.reason, SkipReason::Unrecorded(_))) {
+        if plan.skipped().iter().any(|skipped| matches!(skipped.reason, SkipReason::Unrecorded(_))) {
             self.inventories.mark_stale(location.clone());
         }
-        self.progress.set_skipped(location, plan.notes());
-        let has_problem = plan.notes().iter().any(Skipped::is_problem);
+        self.progress.set_skipped(location, plan.skipped());
+        let has_problem = plan.skipped().iter().any(Skipped::is_problem);
         if plan.is_empty() && plan.blocked() == 0 && !has_problem && *inventory.last() == last {
             self.progress.converged(scope, view);
             return None;

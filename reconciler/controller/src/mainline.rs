@@ -120,13 +120,13 @@ impl Mainline {
                     }));
                     tip.revision = commit;
                 }
-                Ok(Carried::Branched { branch, .. }) => {
+                Ok(Carried::Proposed(request)) => {
                     retirement.proposals.extend(proposal.apps.iter().map(|app| Proposed {
                         action: proposal.action.to_string(),
                         app: app.clone(),
                         tier: proposal.tier.clone(),
-                        pull_request: None,
-                        branch: branch.clone(),
+                        pull_request: request.pull_request,
+                        branch: request.branch.clone(),
                     }));
                 }
             }

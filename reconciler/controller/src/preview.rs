@@ -72,8 +72,8 @@ impl PlanPreview {
                 .extend(errors.iter().map(|error| findings::about(findings::of_error(error), plan.scope())));
             preview
                 .diagnostics
-                .extend(plan.notes().iter().map(|note| findings::about(findings::of_skipped(note), plan.scope())));
-            if plan.notes().iter().any(Skipped::is_problem) {
+                .extend(plan.skipped().iter().map(|note| findings::about(findings::of_skipped(note), plan.scope())));
+            if plan.skipped().iter().any(Skipped::is_problem) {
                 preview.left.extend(plan.scope().app().cloned());
             }
         }

@@ -39,18 +39,18 @@ impl Reconciler {
             let app = here.app().and_then(|app| view.platform.apps.get(app)?.get());
             let there = app.map(|app| InstanceKey { app: app.name.clone(), tier: app.tier.clone() }.into());
             let there: Scope = there.unwrap_or_else(|| here.clone());
-            (found.left_on.is_some() || there != *here).then_some(there)
+            (found.left_behind_on.is_some() || there != *here).then_some(there)
         });
         let is_there = |scope: &Scope| self.progress.is_converged(scope, view) && self.is_well(scope, view, now);
-        let settled = moves.filter(is_there).collect();
+        let converged = moves.filter(is_there).collect();
         let mut removals = removal::removals(&RemovalFacts {
             platform: &view.platform,
             history: &view.history,
             inventories,
-            settled: &settled,
+            converged: &converged,
             moved: self.fleet.moved_by_approval(),
             since: view.approvals.since,
-            is_swept: view.approvals.swept == Some(view.tip.revision),
+            is_tip_confirmed: view.approvals.last_confirmation == Some(view.tip.revision),
             is_confirmed: &|app| view.approvals.has_confirmed(app, &view.history),
             now,
         });
@@ -71,7 +71,7 @@ impl Reconciler {
             found.extend(known.map(|inventory| FoundInventory {
                 inventory,
                 cluster: id,
-                left_on: self.fleet.is_left_behind(id, inventory.scope()).then(|| cluster.name()),
+                left_behind_on: self.fleet.is_left_behind(id, inventory.scope()).then(|| cluster.name()),
             }));
         }
         found

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use dayfly_git as git;
-use dayfly_git::{Commit, Repository, Writer};
+use dayfly_git::{Commit, Repository};
 use dayfly_model::snapshot::{FileContent, FileEntry, Snapshot};
 use jiff::Timestamp;
 use notify::{RecommendedWatcher, RecursiveMode};
@@ -85,26 +85,9 @@ impl SavedTree {
             [path] => format!("save: {path}\n"),
             paths => format!("save: {} files\n\n{}\n", paths.len(), paths.join("\n")),
         };
-        // Somebody else's commit may come first; the next try is made on top of it.
-        let mut tries = 3;
-        loop {
-            let tip = Repository::open(&self.bare)?.tip()?;
-            let commit = Commit {
-                branch: &tip.branch,
-                parent: Some(tip.revision),
-                is_new_branch: false,
-                edits: &edits,
-                message: &message,
-                time: now,
-            };
-            match Writer::open(&self.bare)?.commit(&commit) {
-                Err(git::Error::Moved { .. }) if tries > 1 => tries -= 1,
-                done => {
-                    done?;
-                    break;
-                }
-            }
-        }
+        let repository = Repository::open(&self.bare)?;
+        let commit = Commit { edits, message, time: now };
+        git::update_branch(&repository, &repository.tip()?.branch, |_| Ok(commit.clone()))?;
         self.seen = current;
         Ok(())
     }

@@ -334,7 +334,7 @@ impl Source {
     fn brought(&mut self, merge: Revision) -> Result<Vec<(Timestamp, AppChange)>, Error> {
         let mut brought = Vec::new();
         for parent in self.repository.parents(merge)?.into_iter().skip(1) {
-            let (new, _) = self.repository.ancestors(parent, &self.ancestors)?;
+            let new = self.repository.ancestors(parent, &self.ancestors)?;
             for revision in &new {
                 let time = self.repository.time(*revision)?;
                 brought.extend(self.repository.own_changes(*revision)?.into_iter().map(|change| (time, change)));

@@ -13,7 +13,7 @@ use dayfly_plan::inventory::Inventory;
 use dayfly_plan::observed::Seen;
 use dayfly_plan::plan::Skipped;
 use dayfly_plan::removal::Removals;
-use dayfly_plan::status::{Phase, Status};
+use dayfly_plan::status::{AppHealth, Phase, Status};
 use jiff::Timestamp;
 
 use crate::fleet::Fleet;
@@ -101,7 +101,7 @@ impl Sources<'_> {
             tier: known.scope.as_ref().map(|scope| scope.tier().clone()),
             template: app.map(|app| app.template.clone()),
             phase,
-            health: self.health_word(&known, app.is_some_and(|app| app.suspend)),
+            health: self.app_health(&known, app.is_some_and(|app| app.suspend)),
             expires: known.expires,
             url: host.map(|host| format!("https://{host}")),
             monthly_cost: evaluated.cost.clone(),
@@ -111,17 +111,16 @@ impl Sources<'_> {
         }
     }
 
-    fn health_word(&self, known: &Known<'_>, is_suspended: bool) -> String {
+    fn app_health(&self, known: &Known<'_>, is_suspended: bool) -> AppHealth {
         let is_simulated = || known.scope.as_ref().is_some_and(|scope| self.fleet.is_simulated(scope.tier()));
-        let word = match known.health {
-            None => "Missing",
-            Some(Health::Ready | Health::Waiting(_)) if is_suspended => "Suspended",
-            Some(Health::Ready | Health::Waiting(_)) if is_simulated() => "Healthy (simulated)",
-            Some(Health::Ready | Health::Waiting(_)) => "Healthy",
-            Some(Health::Progressing(_) | Health::Terminating(_)) => "Progressing",
-            Some(Health::Failed(_)) => "Degraded",
-        };
-        word.to_owned()
+        match known.health {
+            None => AppHealth::Missing,
+            Some(Health::Ready | Health::Waiting(_)) if is_suspended => AppHealth::Suspended,
+            Some(Health::Ready | Health::Waiting(_)) if is_simulated() => AppHealth::HealthySimulated,
+            Some(Health::Ready | Health::Waiting(_)) => AppHealth::Healthy,
+            Some(Health::Progressing(_) | Health::Terminating(_)) => AppHealth::Progressing,
+            Some(Health::Failed(_)) => AppHealth::Degraded,
+        }
     }
 
     /// The worst of what a scope's objects say; none where it has no object.

@@ -88,7 +88,7 @@ impl View {
 
     /// When an app's time is up, as its manifest and its tier say; as its last one that could be read said.
     pub fn expiry(&self, app: &AppName, now: Timestamp) -> Option<Timestamp> {
-        Some(self.situation(now).candidate(&self.platform, app)?.expiry.at)
+        Some(self.situation(now).expiring_app(&self.platform, app)?.expiry.at)
     }
 
     /// The tier where an app was when its manifest could last be read.

@@ -1,30 +1,72 @@
-//! Carries proposals to git: a commit on the default branch, or a branch that waits for a pull request.
+//! What Dayfly asks of a forge, and how a proposal reaches the repository: as a commit, or as a request that waits there.
+#![deny(missing_docs)]
 
-use std::collections::BTreeMap;
+mod branches;
 
 use dayfly_calls::Calls;
-use dayfly_git::{AUTHOR, Commit, Error, FileChange, Repository, Tip, Writer};
+use dayfly_git::{Base, Commit, Error, Repository, Tip, Writer};
 use dayfly_lifecycle::Proposal;
-use dayfly_model::digest::{ObjectId, Revision};
+use dayfly_model::digest::Revision;
 use dayfly_model::platform::environment::Changes;
 use jiff::Timestamp;
+
+pub use branches::Branches;
+
+/// Where people look at a change before the default branch has it. Calls are synchronous: whoever cannot block calls from a
+/// thread that can.
+pub trait Forge {
+    /// Asks people to take a proposal over, unless it was asked for already: then what stands is returned as it is. What
+    /// was merged or is outdated is replaced by a request that is made anew on `tip`.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] where somebody else changed the request meanwhile, and whatever keeps the forge from answering.
+    fn propose(&self, proposal: &Proposal, tip: &Tip, now: Timestamp) -> Result<ChangeRequest, Error>;
+
+    /// Where a proposal stands, seen from the default branch's `tip`.
+    ///
+    /// # Errors
+    /// Whatever keeps the forge from answering.
+    fn state(&self, proposal: &Proposal, tip: &Tip) -> Result<ProposalState, Error>;
+}
+
+/// A proposal as it waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeRequest {
+    /// The branch that carries it, without `refs/heads/`.
+    pub branch: String,
+    /// Its number, on a forge that has pull requests.
+    pub pull_request: Option<u64>,
+    /// Whether it was made now, or stood already.
+    pub is_new: bool,
+}
+
+/// Where a proposal stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProposalState {
+    /// There is no request for it.
+    Absent,
+    /// It waits for a person, as it was proposed or with what a person made of it.
+    Open(ChangeRequest),
+    /// The default branch has what was proposed.
+    Merged,
+    /// What was proposed is other edits than these, or changes a file that has changed since.
+    Outdated,
+}
 
 /// What came of a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Carried {
     /// It is on the default branch.
     Committed(Revision),
-    /// It is on a branch of its own and waits for a person.
-    Branched {
-        /// The branch, without `refs/heads/`.
-        branch: String,
-        /// Whether it was made now, or stood already.
-        is_new: bool,
-    },
+    /// It waits for a person.
+    Proposed(ChangeRequest),
 }
 
-/// Carries one proposal, made on `tip`. Where the branch moved meanwhile it fails with a conflict, and the caller plans
-/// anew.
+/// Carries one proposal, made on `tip`, as its tier wants it: to the default branch, or to the forge. `calls` counts what is
+/// written.
+///
+/// # Errors
+/// [`Error::Moved`] where the branch moved meanwhile: the caller plans anew. Else what the repository or the forge says.
 pub fn carry(
     repository: &Repository,
     tip: &Tip,
@@ -32,69 +74,24 @@ pub fn carry(
     now: Timestamp,
     calls: &Calls,
 ) -> Result<Carried, Error> {
-    let edits: Vec<_> = proposal
-        .edits
-        .iter()
-        .map(|edit| (edit.path.clone(), edit.content.as_ref().map(|bytes| bytes.to_vec())))
-        .collect();
-    let message = proposal.message();
-    let writer = Writer::open(repository.path())?;
-    let branch = format!("refs/heads/{}", proposal.branch);
-    let (branch, parent) = match proposal.by {
-        Changes::Commit => (tip.branch.as_str(), Some(tip.revision)),
-        Changes::PullRequest => {
-            if let Ok(head) = repository.resolve(&branch) {
-                if stands(repository, head, tip, &edits)? {
-                    return Ok(Carried::Branched { branch: proposal.branch.clone(), is_new: false });
-                }
-                calls.commit(&branch, || writer.remove_branch(&branch, head))?;
-            }
-            (branch.as_str(), Some(tip.revision))
+    match proposal.by {
+        Changes::Commit => {
+            let writer = Writer::open(repository.path())?;
+            let (base, commit) = (Base::Tip(tip.revision), commit(proposal, now));
+            calls.commit(&tip.branch, || writer.commit(&tip.branch, base, &commit)).map(Carried::Committed)
         }
-    };
-    let commit = Commit {
-        branch,
-        parent,
-        is_new_branch: proposal.by == Changes::PullRequest,
-        edits: &edits,
-        message: &message,
-        time: now,
-    };
-    let revision = calls.commit(branch, || writer.commit(&commit))?;
-    Ok(match proposal.by {
-        Changes::Commit => Carried::Committed(revision),
-        Changes::PullRequest => Carried::Branched { branch: proposal.branch.clone(), is_new: true },
-    })
+        Changes::PullRequest => forge(repository, calls).propose(proposal, tip, now).map(Carried::Proposed),
+    }
 }
 
-/// Whether a branch carries these edits still: it was not merged, and it is Dayfly's commit of just these, or holds what a
-/// person made of it.
-fn stands(
-    repository: &Repository,
-    head: Revision,
-    tip: &Tip,
-    edits: &[(String, Option<Vec<u8>>)],
-) -> Result<bool, Error> {
-    if repository.leads_to(head, tip.revision) {
-        return Ok(false);
-    }
-    if repository.facts(head)?.author != AUTHOR {
-        return Ok(true);
-    }
-    // A path that ends in `/` stands for all below it.
-    let (folders, files): (Vec<_>, Vec<_>) = edits.iter().partition(|(path, _)| path.ends_with('/'));
-    let wanted = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_deref().map(ObjectId::of_blob)));
-    let mut wanted: BTreeMap<_, _> = wanted.collect();
-    let is_carried = |change: FileChange| match wanted.remove(change.path.as_str()) {
-        Some(after) => after == change.after,
-        None => change.after.is_none() && folders.iter().any(|(folder, _)| change.path.starts_with(folder)),
-    };
-    let changes = repository.changes(head)?;
-    // A file that changed since is no longer the one that goes: the branch could not be merged.
-    for change in &changes {
-        if repository.file_id(tip.revision, &change.path)? != change.before {
-            return Ok(false);
-        }
-    }
-    Ok(changes.into_iter().all(is_carried) && wanted.is_empty())
+/// The forge that hosts a repository. Dayfly knows none yet, so every request is a branch that waits.
+fn forge<'a>(repository: &'a Repository, calls: &'a Calls) -> impl Forge + 'a {
+    Branches::new(repository, calls)
+}
+
+/// A proposal as one commit.
+fn commit(proposal: &Proposal, now: Timestamp) -> Commit {
+    let edits = proposal.edits.iter();
+    let edits = edits.map(|edit| (edit.path.clone(), edit.content.as_ref().map(|bytes| bytes.to_vec()))).collect();
+    Commit { edits, message: proposal.message(), time: now }
 }

@@ -1,21 +1,23 @@
 //! The platform's repository: gix reads it, git2 writes it, and nothing else touches it.
+#![deny(missing_docs)]
 
+mod error;
+mod files;
+mod history;
 pub mod ledger;
-mod read;
+mod repository;
 mod seed;
+mod update;
 mod worktree;
 mod write;
 
-use std::path::{Path, PathBuf};
-
-use dayfly_calls::Stopped;
-use dayfly_model::digest::Revision;
-use dayfly_model::help::{disk_help, shell};
-
-pub use read::{FileChange, Ledger, Repository};
+pub use error::Error;
+pub use files::FileChange;
+pub use repository::{Repository, Tip};
 pub use seed::{MAIN, Seeded, seed};
+pub use update::update_branch;
 pub use worktree::working_tree;
-pub use write::{Commit, Writer};
+pub use write::{Base, Commit, Writer};
 
 /// The folders that a platform is made of; nothing else of the repository is read.
 pub const FOLDERS: [&str; 6] = ["apps/", "catalog/", "charts/", "environments/", "policies/", ".github/"];
@@ -25,150 +27,6 @@ pub const AUTHOR: &str = "Dayfly <dayfly@localhost>";
 
 /// The branch that keeps the signed records.
 pub const LEDGER: &str = "refs/heads/dayfly-ledger";
-
-/// What can go wrong with the repository.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no repository.
-    #[error("{}: no git repository", .0.display())]
-    NotFound(PathBuf),
-    /// The repository has no commit on its default branch.
-    #[error("{}: {}", .path.display(), unborn(.branch, .others))]
-    Unborn {
-        /// The repository.
-        path: PathBuf,
-        /// Its default branch.
-        branch: String,
-        /// The branches that it has.
-        others: Vec<String>,
-    },
-    /// The history is cut off, so dates cannot be known.
-    #[error("{}: the history is shallow, so the apps' ages are unknown", .0.display())]
-    Shallow(PathBuf),
-    /// A name that leads to no commit.
-    #[error("{name}: no such commit in {}", .path.display())]
-    NoRevision {
-        /// The repository.
-        path: PathBuf,
-        /// What was asked for.
-        name: String,
-    },
-    /// Somebody else moved the branch first.
-    #[error("{branch} moved from {expected} while Dayfly prepared a commit")]
-    Moved {
-        /// The branch.
-        branch: String,
-        /// Where it was.
-        expected: String,
-    },
-    /// A file that Dayfly wants to change has changes of a person.
-    #[error("{0}: has changes that are not committed")]
-    Uncommitted(String),
-    /// Objects are absent or damaged, or the disk said no.
-    #[error("{}: {message}", .path.display())]
-    Broken {
-        /// The repository.
-        path: PathBuf,
-        /// What the library said.
-        message: String,
-    },
-    /// The ledger is not what it was.
-    #[error("dayfly-ledger: {0}; nothing is changed")]
-    Ledger(String),
-    /// The process was told to stop.
-    #[error("git: {0}")]
-    Stopped(#[from] Stopped),
-    /// A file of the working tree.
-    #[error("{}: {source}", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-impl Error {
-    /// The next step for the person who reads the error.
-    pub fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NotFound(path) if is_own(path) => {
-                format!("put {} aside, and `dayfly up` makes it anew from this folder's commits", path.display())
-            }
-            Self::NotFound(_) => "start a platform with `dayfly init DIR`, or name its folder with -C DIR".into(),
-            Self::Unborn { path, others, .. } if let [other] = &others[..] => {
-                format!("if it was renamed: git -C {} symbolic-ref HEAD refs/heads/{other}", shell(path))
-            }
-            Self::Unborn { path, others, .. } if !others.is_empty() => {
-                format!("say which one it is now: git -C {} symbolic-ref HEAD refs/heads/NAME", shell(path))
-            }
-            Self::Unborn { path, .. } if is_own(path) => {
-                format!("push the platform's commits: git push {} HEAD:main", shell(path))
-            }
-            Self::Unborn { .. } => "commit the platform's files first: git add . && git commit".into(),
-            Self::Shallow(_) => {
-                "fetch the whole history: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)".into()
-            }
-            Self::NoRevision { .. } => "name a commit, a branch or a tag that `git log` knows".into(),
-            Self::Moved { .. } => "run the same command again: it plans anew on the branch as it is now".into(),
-            Self::Uncommitted(path) => {
-                format!("commit them or put them aside first: git stash -- {}", shell(path.as_ref()))
-            }
-            Self::Broken { message, .. } if let Some(help) = disk_help(message) => help.into(),
-            Self::Broken { path, .. } if is_own(path) => {
-                let git = format!("git -C {}", shell(path));
-                format!(
-                    "`{git} fsck` names what is damaged: remove those files, and `{git} fetch --refetch CLONE HEAD` brings \
-                     back what a clone has whole"
-                )
-            }
-            Self::Broken { .. } => "git fsck tells what is damaged; a fresh clone is the usual cure".into(),
-            Self::Ledger(_) => "put the branch dayfly-ledger back as it was, from a clone that has it whole".into(),
-            Self::Stopped(_) => "run the same command again".into(),
-            Self::File { source, .. } => return disk_help(&source.to_string()).map(str::to_owned),
-        })
-    }
-
-    fn broken(path: &Path, error: impl std::fmt::Display) -> Self {
-        let said = error.to_string();
-        // git2 adds numbers of its own.
-        let message = said.split_once("; class=").map_or(said.as_str(), |(fact, _)| fact).to_owned();
-        Self::Broken { path: path.to_owned(), message }
-    }
-
-    fn file(path: &Path, source: std::io::Error) -> Self {
-        Self::File { path: path.to_owned(), source }
-    }
-}
-
-/// Whether it is the repository that `up` made, which no remote has.
-fn is_own(path: &Path) -> bool {
-    path.ends_with(".dayfly/platform.git")
-}
-
-fn unborn(branch: &str, others: &[String]) -> String {
-    let branch = branch.trim_start_matches("refs/heads/");
-    match others {
-        [] => format!("the branch {branch} has no commit"),
-        others => format!("the default branch {branch} is not there any more; there is {}", others.join(", ")),
-    }
-}
-
-/// A commit's place in the repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tip {
-    /// The branch, in full: `refs/heads/main`.
-    pub branch: String,
-    /// The commit.
-    pub revision: Revision,
-}
-
-impl Tip {
-    /// The branch as people say it: `main`.
-    pub fn short_branch(&self) -> &str {
-        self.branch.trim_start_matches("refs/heads/")
-    }
-}
 
 /// Whether a path belongs to the platform.
 fn within(path: &str) -> bool {

@@ -6,7 +6,7 @@ use dayfly_model::digest::Revision;
 use dayfly_model::snapshot::{FileContent, Snapshot};
 use jiff::Timestamp;
 
-use super::{Commit, Error, Repository, Writer, working_tree};
+use crate::{Base, Commit, Error, Repository, Writer, working_tree};
 
 /// The branch of a repository that Dayfly makes.
 pub const MAIN: &str = "refs/heads/main";
@@ -62,12 +62,5 @@ fn one_commit(files: Snapshot, bare: &Path, now: Timestamp) -> Result<Revision, 
         })
         .collect();
     let message = "platform: start\n\nThe files as they stood, since no whole history came with them.\n";
-    Writer::open(bare)?.commit(&Commit {
-        branch: MAIN,
-        parent: None,
-        is_new_branch: true,
-        edits: &edits,
-        message,
-        time: now,
-    })
+    Writer::open(bare)?.commit(MAIN, Base::Orphan, &Commit { edits, message: message.into(), time: now })
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use dayfly_model::digest::ObjectId;
 use dayfly_model::snapshot::{FileContent, FileEntry, MAX_FILE, Snapshot};
 
-use super::{Error, FOLDERS, is_litter};
+use crate::{Error, FOLDERS, is_litter};
 
 /// Reads the platform's folders below `root`.
 pub fn working_tree(root: &Path) -> Result<Snapshot, Error> {

@@ -1,32 +1,48 @@
-//! Writing to the repository with git2: one commit at a time, by compare-and-swap of the branch.
+//! Writing to the repository with git2: one commit at a time, and the branch moves by compare-and-swap.
 
 use std::path::Path;
 
 use dayfly_model::digest::Revision;
-use git2::{ErrorCode, Oid, Signature, Time};
+use git2::{ErrorCode, Oid, Signature, Time, Tree};
 use jiff::Timestamp;
 
-use super::Error;
+use crate::Error;
 
 /// Writes commits. Hooks and filters of the repository are not run.
 pub struct Writer {
     git: git2::Repository,
 }
 
-/// A commit to be made.
-pub struct Commit<'a> {
-    /// The branch, in full.
-    pub branch: &'a str,
-    /// The commit before; none for a first one.
-    pub parent: Option<Revision>,
-    /// Whether the branch is made by this commit; else it has to stand at the parent.
-    pub is_new_branch: bool,
+/// Where a commit goes: what its branch has to be when it gets there, so that nobody else's commit is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// A branch that does not exist yet, and begins without a history.
+    Orphan,
+    /// A branch that stands at this commit.
+    Tip(Revision),
+    /// A branch that does not exist yet, and begins at this commit.
+    Fork(Revision),
+}
+
+/// A commit to be made: what it changes and says.
+#[derive(Debug, Clone)]
+pub struct Commit {
     /// Each path with its new bytes, or nothing where the file goes. A path that ends in `/` removes the whole folder.
-    pub edits: &'a [(String, Option<Vec<u8>>)],
-    /// The message.
-    pub message: &'a str,
-    /// The moment.
+    pub edits: Vec<(String, Option<Vec<u8>>)>,
+    /// The whole message.
+    pub message: String,
+    /// The author's and the committer's date, to the second.
     pub time: Timestamp,
+}
+
+impl Base {
+    /// The commit before; none for a first one.
+    fn parent(self) -> Option<Revision> {
+        match self {
+            Self::Orphan => None,
+            Self::Tip(revision) | Self::Fork(revision) => Some(revision),
+        }
+    }
 }
 
 impl Writer {
@@ -37,21 +53,24 @@ impl Writer {
         Ok(Self { git })
     }
 
-    /// Makes the commit, if it changes anything, and moves the branch from its parent to it, or fails with [`Error::Moved`]. Where the branch is
-    /// checked out, the edited files follow; where one of them has uncommitted changes, nothing happens.
-    pub fn commit(&self, commit: &Commit<'_>) -> Result<Revision, Error> {
-        let checked_out = self.is_checked_out(commit.branch) && !commit.edits.is_empty();
-        if checked_out {
+    /// Makes the commit, if it changes anything, and moves the branch (`refs/heads/main`) from its base to it. Where the
+    /// branch is checked out, the edited files follow; where one of them has uncommitted changes, nothing happens.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] where the branch is not what `base` says: plan anew, or let [`crate::update_branch`] do it.
+    pub fn commit(&self, branch: &str, base: Base, commit: &Commit) -> Result<Revision, Error> {
+        let is_checked_out = self.is_checked_out(branch) && !commit.edits.is_empty();
+        if is_checked_out {
             self.refuse_uncommitted(commit)?;
         }
-        let id = self.write(commit).map_err(|error| match error.code() {
+        let id = self.write(branch, base, commit).map_err(|error| match error.code() {
             ErrorCode::Modified | ErrorCode::Exists | ErrorCode::Locked => Error::Moved {
-                branch: commit.branch.trim_start_matches("refs/heads/").to_owned(),
-                expected: commit.parent.map_or("nothing".into(), |parent| parent.short()),
+                branch: branch.trim_start_matches("refs/heads/").to_owned(),
+                expected: base.parent().map_or("nothing".into(), |parent| parent.short()),
             },
             _ => self.broken(error),
         })?;
-        if checked_out {
+        if is_checked_out {
             self.follow(commit).map_err(|e| self.broken(e))?;
         }
         id.to_string().parse().map_err(|e: String| self.broken(e))
@@ -67,36 +86,42 @@ impl Writer {
         }
     }
 
-    fn write(&self, commit: &Commit<'_>) -> Result<Oid, git2::Error> {
+    fn write(&self, branch: &str, base: Base, commit: &Commit) -> Result<Oid, git2::Error> {
         let parent =
-            commit.parent.map(|parent| self.git.find_commit(Oid::from_bytes(parent.as_bytes())?)).transpose()?;
-        let base = match &parent {
+            base.parent().map(|parent| self.git.find_commit(Oid::from_bytes(parent.as_bytes())?)).transpose()?;
+        let before = match &parent {
             Some(parent) => parent.tree()?,
             None => self.git.find_tree(self.git.treebuilder(None)?.write()?)?,
         };
-        let mut update = git2::build::TreeUpdateBuilder::new();
-        for (path, bytes) in commit.edits {
-            match bytes {
-                Some(bytes) => drop(update.upsert(path.as_str(), self.git.blob(bytes)?, git2::FileMode::Blob)),
-                // What is gone already is no change.
-                None if base.get_path(Path::new(path.trim_end_matches('/'))).is_err() => {}
-                None => drop(update.remove(path.trim_end_matches('/'))),
-            }
-        }
-        let tree = self.git.find_tree(update.create_updated(&self.git, &base)?)?;
-        if let Some(parent) = parent.as_ref().filter(|_| tree.id() == base.id()) {
+        let tree = self.edited(&before, &commit.edits)?;
+        if let Some(parent) = parent.as_ref().filter(|_| tree.id() == before.id()) {
             return Ok(parent.id());
         }
         let by = self.signature(commit.time)?;
         let parents: Vec<_> = parent.iter().collect();
-        let id = self.git.commit(None, &by, &by, commit.message, &tree, &parents)?;
-        match &parent {
-            Some(parent) if !commit.is_new_branch => {
-                self.git.reference_matching(commit.branch, id, true, parent.id(), "dayfly")?
-            }
-            _ => self.git.reference(commit.branch, id, false, "dayfly")?,
+        let id = self.git.commit(None, &by, &by, &commit.message, &tree, &parents)?;
+        // The id of zeros stands for "no such branch". It is compared while the reference is locked; what libgit2 checks
+        // otherwise it checks before that, and of two writers who begin a branch at once one would lose the commit.
+        let (is_there, stands_at) = match base {
+            Base::Tip(at) => (true, Oid::from_bytes(at.as_bytes())?),
+            Base::Orphan | Base::Fork(_) => (false, Oid::ZERO_SHA1),
         };
+        self.git.reference_matching(branch, id, is_there, stands_at, "dayfly")?;
         Ok(id)
+    }
+
+    fn edited(&self, before: &Tree<'_>, edits: &[(String, Option<Vec<u8>>)]) -> Result<Tree<'_>, git2::Error> {
+        let mut update = git2::build::TreeUpdateBuilder::new();
+        for (path, bytes) in edits {
+            let removed = path.trim_end_matches('/');
+            match bytes {
+                Some(bytes) => drop(update.upsert(path.as_str(), self.git.blob(bytes)?, git2::FileMode::Blob)),
+                // What is gone already is no change.
+                None if before.get_path(Path::new(removed)).is_err() => {}
+                None => drop(update.remove(removed)),
+            }
+        }
+        self.git.find_tree(update.create_updated(&self.git, before)?)
     }
 
     /// Whether the branch is what the working tree shows.
@@ -106,10 +131,10 @@ impl Writer {
     }
 
     /// Refuses to write over what a person changed and did not commit.
-    fn refuse_uncommitted(&self, commit: &Commit<'_>) -> Result<(), Error> {
+    fn refuse_uncommitted(&self, commit: &Commit) -> Result<(), Error> {
         let mut options = git2::StatusOptions::new();
         options.include_untracked(true).recurse_untracked_dirs(true).disable_pathspec_match(true);
-        for (path, _) in commit.edits {
+        for (path, _) in &commit.edits {
             options.pathspec(path.trim_end_matches('/'));
         }
         let statuses = self.git.statuses(Some(&mut options)).map_err(|e| self.broken(e))?;
@@ -120,10 +145,10 @@ impl Writer {
     }
 
     /// Brings index and working tree along, touching only the edited paths.
-    fn follow(&self, commit: &Commit<'_>) -> Result<(), git2::Error> {
+    fn follow(&self, commit: &Commit) -> Result<(), git2::Error> {
         let mut checkout = git2::build::CheckoutBuilder::new();
         checkout.force().remove_untracked(true).disable_pathspec_match(true);
-        for (path, _) in commit.edits {
+        for (path, _) in &commit.edits {
             checkout.path(path.trim_end_matches('/'));
         }
         self.git.checkout_head(Some(&mut checkout))

@@ -2,29 +2,30 @@
 
 use dayfly_model::platform::environment::RetirePolicy;
 
-/// From how many apps on the tier's share counts: of a few, one is a large share.
+/// The share of a tier counts only where the tier has this many apps: of a few, one is a large share already.
 const SHARE_FROM: usize = 10;
 
-/// More would go in one pass than the tier allows. Reads on after the fact: `at most 3 may go at once (retire.maxApps)`.
+/// More apps would be deleted in one pass than their tier allows. Its text is the end of a sentence: `at most 3 may go at
+/// once (retire.maxApps)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OverBudget {
-    /// More than a number.
+    /// More than this many.
     #[error("at most {0} may go at once (retire.maxApps)")]
     Number(u32),
     /// More than a share of the tier.
     #[error("at most {percent}% of {total} may go at once (retire.maxPercent)")]
     Share {
-        /// The share.
+        /// The share, in percent.
         percent: u32,
         /// How many apps the tier has.
         total: usize,
     },
 }
 
-/// Checks that so many unannounced removals of `total` apps are within a tier's budget.
+/// Checks that this many unannounced removals, of the `total` apps of a tier, are within its budget.
 ///
 /// # Errors
-/// The limit that they are above.
+/// The limit that they exceed.
 pub fn check(retire: &RetirePolicy, removals: usize, total: usize) -> Result<(), OverBudget> {
     if removals > retire.max_apps as usize {
         return Err(OverBudget::Number(retire.max_apps));

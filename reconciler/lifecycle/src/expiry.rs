@@ -11,13 +11,13 @@ use crate::history::Life;
 /// The end of an app's time, and what set it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiry {
-    /// The first moment after its time.
+    /// The first moment at which its time is up.
     pub at: Timestamp,
     /// What set it.
     pub reason: ExpiryReason,
 }
 
-/// What ends an app's time: the earliest of these.
+/// What ends an app's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpiryReason {
     /// Its `ttl`, from its start.
@@ -29,14 +29,14 @@ pub enum ExpiryReason {
     },
     /// The date in its `expires`.
     Date,
-    /// The longest `ttl` of its tier, from its start; it asks for more.
+    /// The longest `ttl` of its tier, from its start: the app asks for more.
     LongestTtl {
         /// How long.
         max: SignedDuration,
         /// From when.
         start: Timestamp,
     },
-    /// The longest life in its tier, from its birth; no renewal helps.
+    /// The longest life that its tier allows, from its birth: no renewal helps.
     MaxLifetime {
         /// How long.
         max: SignedDuration,
@@ -66,8 +66,8 @@ pub(super) fn day(time: Timestamp) -> String {
 }
 
 /// The end of an app's time: the earliest of what it asks for, the tier's longest `ttl` from its start, and the tier's
-/// longest life from its birth. `baseline` is when Dayfly arrived: nothing older than that counts, and nothing is later
-/// than `now`. An app that asks for more than its tier allows is an error elsewhere, and gains nothing here.
+/// longest life from its birth. `baseline` is when Dayfly adopted the platform: what is older counts as of then, and what is
+/// later than `now` as of now. An app that asks for more than its tier allows gains nothing here; elsewhere that is an error.
 pub fn expiry(
     lifetime: Lifetime,
     environment: &Environment,
@@ -97,7 +97,7 @@ impl Expiry {
         now >= self.at
     }
 
-    /// The reminder that is due: the shortest of the tier's that has come and is not over.
+    /// The reminder that is due, of those that a tier asks for before an end: the shortest that has come; none after the end.
     pub fn reminder(&self, remind: &[SignedDuration], now: Timestamp) -> Option<SignedDuration> {
         let left = self.at.duration_since(now);
         remind.iter().copied().filter(|before| left > SignedDuration::ZERO && left <= *before).min()

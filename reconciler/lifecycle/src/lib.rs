@@ -1,5 +1,5 @@
 //! When an app ends, and who agreed to what: history, expiry, the proposals that follow from them, and signed records. Pure:
-//! it takes `now` as an argument, and nothing here acts.
+//! it takes `now` as an argument, and changes nothing itself.
 #![deny(missing_docs)]
 
 pub mod budget;
@@ -17,7 +17,7 @@ pub mod suspend;
 pub use clock::Clock;
 pub use expiry::{Expiry, expiry};
 pub use proposal::{FileEdit, Proposal, ProposalAction};
-pub use situation::{Candidate, Situation};
+pub use situation::{ExpiringApp, Situation};
 
 #[cfg(test)]
 mod tests;

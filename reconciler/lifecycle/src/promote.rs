@@ -1,4 +1,4 @@
-//! Promotion: an app moves one tier up, if it is sound there.
+//! Promotion: an app moves one tier up, if it is valid there.
 
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, TierName};

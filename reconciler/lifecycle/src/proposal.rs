@@ -1,4 +1,4 @@
-//! A change of the repository, ready to be committed or opened as a pull request. Nothing here acts.
+//! A change of the repository, as it is proposed: what it edits, and the words that explain it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,24 +7,18 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, TierName};
 use dayfly_model::platform::environment::Changes;
 use dayfly_model::snapshot::Snapshot;
-use serde::{Deserialize, Serialize};
 
 /// What a proposal does; the value of the trailer `Dayfly-Action`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProposalAction {
     /// A new app.
     Create,
     /// An app moves one tier up.
     Promote,
-    /// An app's time counts anew.
+    /// An app's time is counted anew.
     Renew,
-    /// An app's folder goes.
+    /// An app's folder is deleted.
     Retire,
-    /// A retired app comes back.
-    Restore,
-    /// An app goes back to an earlier commit's state.
-    Rollback,
     /// An app is scaled to zero, or back.
     Suspend,
 }
@@ -36,8 +30,6 @@ impl fmt::Display for ProposalAction {
             Self::Promote => "promote",
             Self::Renew => "renew",
             Self::Retire => "retire",
-            Self::Restore => "restore",
-            Self::Rollback => "rollback",
             Self::Suspend => "suspend",
         })
     }
@@ -48,7 +40,7 @@ impl fmt::Display for ProposalAction {
 pub struct FileEdit {
     /// The file, from the repository's root.
     pub path: String,
-    /// What it shall hold.
+    /// Its new bytes.
     pub content: Option<Arc<[u8]>>,
 }
 
@@ -59,11 +51,12 @@ pub struct Proposal {
     pub action: ProposalAction,
     /// The apps that it is about.
     pub apps: Vec<AppName>,
-    /// Their tier; of a promotion, the one it leads to.
+    /// Their tier; for a promotion, the one that it leads to.
     pub tier: TierName,
-    /// How the tier wants it carried out.
+    /// How its tier wants it to reach the default branch.
     pub by: Changes,
-    /// The branch of a pull request: the same for the same proposal, so that a retry finds its own.
+    /// The branch of a pull request, without `refs/heads/`. The same proposal has the same one, so that a retry finds what
+    /// stands.
     pub branch: String,
     /// What changes.
     pub edits: Vec<FileEdit>,
@@ -104,7 +97,8 @@ pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The edit that sets fields of an app's manifest; new ones stand `beside` others.
+/// The edit that sets fields of an app's manifest. A field that is new there is put next to the first of `beside` that is
+/// there.
 pub(crate) fn set_fields(
     snapshot: &Snapshot,
     app: &AppName,

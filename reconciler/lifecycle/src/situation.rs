@@ -1,4 +1,4 @@
-//! What the lifecycle's questions depend on: history, time, the baseline; and the apps that they are about.
+//! What the lifecycle's questions depend on besides the platform, and the apps that they are about.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use crate::expiry::{Expiry, expiry};
 use crate::history::{History, Life};
 
-/// An app whose time runs.
-pub struct Candidate<'p> {
+/// An app whose end is known.
+pub struct ExpiringApp<'p> {
     /// Its name.
     pub name: &'p AppName,
     /// Its manifest, where that can be read.
     pub app: Option<&'p App>,
-    /// Its tier.
+    /// The environment of its tier.
     pub environment: &'p Environment,
-    /// Whose it is.
+    /// Whose it is, in words where nobody knows.
     pub owner: String,
     /// When its time is up.
     pub expiry: Expiry,
@@ -27,11 +27,11 @@ pub struct Candidate<'p> {
 /// What the lifecycle's questions depend on besides the platform.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
-    /// The history up to the platform's commit.
+    /// The history of the default branch, up to the platform's commit.
     pub history: &'a History,
-    /// The time.
+    /// What time it is.
     pub now: Timestamp,
-    /// When Dayfly arrived; apps that are older count as born then.
+    /// When Dayfly adopted the platform; apps that are older count as born then. None where it has not yet.
     pub baseline: Option<Timestamp>,
 }
 
@@ -41,15 +41,15 @@ impl Situation<'_> {
         self.history.life(app, self.now).unwrap_or_else(|| Life::beginning(self.now))
     }
 
-    /// An app whose time runs: as its manifest says, or where that cannot be read, as the last one did that could. None
-    /// where nobody knows, or where its tier cannot be read.
-    pub fn candidate<'p>(&self, platform: &'p Platform, name: &AppName) -> Option<Candidate<'p>> {
+    /// When an app ends: as its manifest says, or where that cannot be read, as the last one said that could. None where no
+    /// manifest of it could ever be read, or where its tier cannot.
+    pub fn expiring_app<'p>(&self, platform: &'p Platform, name: &AppName) -> Option<ExpiringApp<'p>> {
         let (name, item) = platform.apps.get_key_value(name)?;
         let app = item.get().map(|app| &**app);
         let life = self.life(name);
         let lifetime = app.map_or_else(|| life.facts.lifetime(), |app| Some(app.lifetime))?;
         let tier = app.map(|app| app.tier.as_str()).or(life.facts.tier.as_deref());
-        // In a tier that is none it goes on running where it was before.
+        // Where its manifest names a tier that there is not, it goes on running in the tier before.
         let environment = |tier: &str| platform.environments.get(&tier.parse().ok()?)?.get();
         let environment = tier.into_iter().chain(life.tier_before.as_deref()).find_map(environment)?;
         let expiry = expiry(lifetime, environment, &life, self.baseline, self.now);
@@ -57,7 +57,7 @@ impl Situation<'_> {
             .map(|app| app.owner.clone())
             .or_else(|| life.facts.owner.clone())
             .unwrap_or_else(|| "an unknown owner".into());
-        Some(Candidate { name, app, environment, owner, expiry })
+        Some(ExpiringApp { name, app, environment, owner, expiry })
     }
 
     /// When an app's time is up.

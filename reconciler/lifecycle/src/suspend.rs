@@ -9,7 +9,7 @@ use dayfly_model::snapshot::Snapshot;
 use crate::proposal::{Proposal, ProposalAction, branch, one_line, set_fields};
 use crate::situation::subject;
 
-/// The proposal to suspend an app, or to let it run again. Refused where it is so already.
+/// The proposal to suspend an app, or to let it run again. Refused where that is so already.
 pub fn suspend(
     platform: &Platform,
     snapshot: &Snapshot,
@@ -44,7 +44,7 @@ pub fn suspend(
 }
 
 /// The proposal to suspend apps whose retirement waited for a person longer than its grace. It is a commit in every tier:
-/// nothing is deleted, and `suspend` needs no approval. None where all of them rest already, or cannot be edited.
+/// nothing is deleted, and `suspend` needs no approval. None where all of them are suspended already, or cannot be edited.
 pub fn overdue(platform: &Platform, snapshot: &Snapshot, tier: &TierName, names: &[AppName]) -> Option<Proposal> {
     let running = |name: &&AppName| subject(platform, name).is_ok_and(|(app, _)| !app.suspend);
     let edit = |name| set_fields(snapshot, name, &[("spec.suspend", true.into())], &["renewed", "ttl", "expires"]).ok();

@@ -6,11 +6,11 @@ use dayfly_model::platform::environment::Changes;
 use dayfly_model::snapshot::{FileEntry, Snapshot};
 use jiff::{SignedDuration, Timestamp};
 
-use super::expiry::ExpiryReason;
-use super::retire::{Announcement, Announcements, announce, due};
 use super::*;
+use crate::expiry::ExpiryReason;
 use crate::history::{AppChange, AppFacts, CommitFacts, History, Life};
 use crate::proposal::trailers;
+use crate::retire::{Announcement, Announcements, announce, due};
 use crate::situation::subject;
 
 const ENVIRONMENT: &str = "\
@@ -42,13 +42,13 @@ fn name(text: &str) -> AppName {
 }
 
 /// Apps with their birthdays, in a sandbox.
-struct World {
+struct Sandbox {
     snapshot: Snapshot,
     platform: Platform,
     history: History,
 }
 
-impl World {
+impl Sandbox {
     fn new(environment: &str, apps: &[(&str, &str, &str)]) -> Self {
         let mut files = vec![("environments/sandbox/environment.yaml".to_owned(), environment.to_owned())];
         let mut history = History::default();
@@ -82,7 +82,7 @@ impl World {
 
 #[test]
 fn an_app_ends_after_its_ttl_or_its_date_or_its_tier_s_longest() {
-    let world = World::new(
+    let sandbox = Sandbox::new(
         ENVIRONMENT,
         &[
             ("a", "2026-11-01", "ttl: 14d"),
@@ -92,20 +92,20 @@ fn an_app_ends_after_its_ttl_or_its_date_or_its_tier_s_longest() {
             ("day", "2028-02-15", "expires: 2028-02-29"),
         ],
     );
-    let ends = |app: &str| world.expiry(app, "2028-03-01").at.to_string();
+    let ends = |app: &str| sandbox.expiry(app, "2028-03-01").at.to_string();
     assert_eq!(ends("a"), "2026-11-15T00:00:00Z");
     assert_eq!(ends("b"), "2026-11-21T00:00:00Z");
     assert_eq!(ends("c"), "2026-12-01T00:00:00Z");
     assert_eq!(ends("leap"), "2028-02-29T00:00:00Z");
     assert_eq!(ends("day"), "2028-03-01T00:00:00Z");
-    assert_eq!(world.expiry("a", "2026-11-02").reason.to_string(), "its ttl of 14d from 2026-11-01");
+    assert_eq!(sandbox.expiry("a", "2026-11-02").reason.to_string(), "its ttl of 14d from 2026-11-01");
 }
 
 #[test]
-fn the_baseline_dates_what_is_older_and_the_longest_life_ends_renewals() {
-    let world = World::new(ENVIRONMENT, &[("a", "2026-01-01", "ttl: 14d")]);
-    let (app, environment) = subject(&world.platform, &name("a")).unwrap();
-    let life = world.history.life(&name("a"), at("2026-11-10")).unwrap();
+fn an_app_older_than_the_baseline_counts_as_born_then_and_the_longest_life_ends_all_renewals() {
+    let sandbox = Sandbox::new(ENVIRONMENT, &[("a", "2026-01-01", "ttl: 14d")]);
+    let (app, environment) = subject(&sandbox.platform, &name("a")).unwrap();
+    let life = sandbox.history.life(&name("a"), at("2026-11-10")).unwrap();
     let with = |life: &Life, baseline: Option<&str>| {
         expiry(app.lifetime, environment, life, baseline.map(at), at("2026-11-10"))
     };
@@ -126,13 +126,13 @@ fn a_reminder_is_the_shortest_that_has_come() {
 }
 
 #[test]
-fn what_is_due_goes_in_one_proposal_with_all_its_files() {
-    let world = World::new(
+fn all_apps_that_are_due_are_retired_by_one_proposal_with_all_their_files() {
+    let sandbox = Sandbox::new(
         ENVIRONMENT,
         &[("a", "2026-11-01", "ttl: 7d"), ("b", "2026-11-02", "ttl: 7d"), ("c", "2026-11-02", "ttl: 30d")],
     );
-    assert!(world.due("2026-11-07T23:59:59Z", &Announcements::new()).proposals.is_empty());
-    let plan = world.due("2026-11-10", &Announcements::new());
+    assert!(sandbox.due("2026-11-07T23:59:59Z", &Announcements::new()).proposals.is_empty());
+    let plan = sandbox.due("2026-11-10", &Announcements::new());
     let [proposal] = plan.proposals.as_slice() else { panic!("{plan:?}") };
     assert_eq!(proposal.branch, "dayfly/retire/_expired/sandbox");
     let removed: Vec<_> = proposal.edits.iter().map(|edit| (edit.path.as_str(), edit.content.is_none())).collect();
@@ -151,42 +151,42 @@ fn what_is_due_goes_in_one_proposal_with_all_its_files() {
          - a of maya@example.com: ended 2026-11-08 by its ttl of 7d from 2026-11-01\n\
          - b of maya@example.com: ended 2026-11-09 by its ttl of 7d from 2026-11-02\n\n\
          What they run and store is taken down. To bring an app back, revert this commit and renew the app.\n\n\
-         Dayfly-Action: retire\nDayfly-App: a\nDayfly-App: b\nDayfly-Tier: sandbox\nDayfly-ExpiryReason: expired\n"
+         Dayfly-Action: retire\nDayfly-App: a\nDayfly-App: b\nDayfly-Tier: sandbox\nDayfly-Reason: expired\n"
     );
     assert_eq!(trailers(&proposal.message(), "Dayfly-App").collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
-fn a_budget_stops_surprises_and_lets_the_announced_go() {
+fn a_budget_stops_the_retirement_of_apps_that_were_not_announced_and_of_no_others() {
     let apps: Vec<_> = (0..12).map(|n| format!("app-{n}")).collect();
     let all: Vec<_> = apps.iter().map(|app| (app.as_str(), "2026-11-01", "ttl: 7d")).collect();
-    let world = World::new(ENVIRONMENT, &all);
-    let plan = world.due("2026-11-10", &Announcements::new());
+    let sandbox = Sandbox::new(ENVIRONMENT, &all);
+    let plan = sandbox.due("2026-11-10", &Announcements::new());
     assert!(plan.proposals.is_empty());
     assert_eq!(
         plan.refused[0].message,
         "12 apps of sandbox are due that were not announced for 1d, and at most 3 may go at once (retire.maxApps)"
     );
-    let announced = announce(&world.platform, &world.situation("2026-11-05"), &Announcements::new());
+    let announced = announce(&sandbox.platform, &sandbox.situation("2026-11-05"), &Announcements::new());
     assert_eq!(announced.len(), 12);
-    assert_eq!(announce(&world.platform, &world.situation("2026-11-06"), &announced), announced);
-    assert_eq!(world.due("2026-11-10", &announced).proposals[0].apps.len(), 12);
-    let far = World::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 30d")]);
+    assert_eq!(announce(&sandbox.platform, &sandbox.situation("2026-11-06"), &announced), announced);
+    assert_eq!(sandbox.due("2026-11-10", &announced).proposals[0].apps.len(), 12);
+    let far = Sandbox::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 30d")]);
     assert!(announce(&far.platform, &far.situation("2026-11-05"), &Announcements::new()).is_empty());
     let late =
         Announcement { tier: "sandbox".parse().unwrap(), expires: at("2026-11-08"), since: at("2026-11-09T12:00:00Z") };
     let late: Announcements = apps.iter().map(|app| (name(app), late.clone())).collect();
-    assert_eq!(world.due("2026-11-10", &late).refused.len(), 1);
+    assert_eq!(sandbox.due("2026-11-10", &late).refused.len(), 1);
 }
 
 #[test]
-fn a_share_applies_from_ten_apps() {
+fn the_share_in_the_budget_applies_to_tiers_of_ten_apps_and_more() {
     let apps: Vec<_> = (0..10).map(|n| format!("app-{n}")).collect();
     let share = |count: usize| {
         let some = apps.iter().take(count).enumerate();
         let some: Vec<_> =
             some.map(|(n, app)| (app.as_str(), "2026-11-01", if n < 3 { "ttl: 7d" } else { "ttl: 30d" })).collect();
-        World::new(ENVIRONMENT, &some).due("2026-11-10", &Announcements::new())
+        Sandbox::new(ENVIRONMENT, &some).due("2026-11-10", &Announcements::new())
     };
     assert_eq!(share(9).proposals[0].apps.len(), 3);
     assert_eq!(
@@ -196,21 +196,21 @@ fn a_share_applies_from_ten_apps() {
 }
 
 #[test]
-fn a_pull_request_left_open_is_overdue_after_the_grace() {
+fn a_retirement_whose_pull_request_is_open_is_overdue_after_the_grace() {
     let by_request = ENVIRONMENT.replace("{maxApps", "{by: pull-request, maxApps");
-    let world = World::new(&by_request, &[("a", "2026-11-01", "ttl: 7d")]);
-    assert!(world.due("2026-11-08T12:00:00Z", &Announcements::new()).overdue.is_empty());
-    let plan = world.due("2026-11-09", &Announcements::new());
+    let sandbox = Sandbox::new(&by_request, &[("a", "2026-11-01", "ttl: 7d")]);
+    assert!(sandbox.due("2026-11-08T12:00:00Z", &Announcements::new()).overdue.is_empty());
+    let plan = sandbox.due("2026-11-09", &Announcements::new());
     assert_eq!(plan.proposals[0].by, Changes::PullRequest);
     assert_eq!(plan.overdue[0].to_string(), "a.sandbox");
 }
 
 #[test]
 fn a_clock_that_jumps_retires_nothing() {
-    let world = World::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 7d")]);
+    let sandbox = Sandbox::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 7d")]);
     let retires = |clock: &Clock, now: Timestamp| {
-        let situation = Situation { now, ..world.situation("2026-11-10") };
-        !due(&world.platform, &situation, &Announcements::new(), Some(clock)).proposals.is_empty()
+        let situation = Situation { now, ..sandbox.situation("2026-11-10") };
+        !due(&sandbox.platform, &situation, &Announcements::new(), Some(clock)).proposals.is_empty()
     };
     let half_hour = SignedDuration::from_mins(30);
     let mut now = at("2026-11-07");
@@ -235,10 +235,11 @@ fn a_clock_that_jumps_retires_nothing() {
 
 #[test]
 fn a_renewal_sets_today_and_keeps_the_rest() {
-    let world = World::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 14d"), ("b", "2026-11-01", "expires: 2026-11-20")]);
+    let sandbox =
+        Sandbox::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 14d"), ("b", "2026-11-01", "expires: 2026-11-20")]);
     let renew = |app: &str, now: &str, by: Option<i64>| {
         let by = by.map(|days| SignedDuration::from_hours(24 * days));
-        renew::renew(&world.platform, &world.snapshot, &world.situation(now), &name(app), by)
+        renew::renew(&sandbox.platform, &sandbox.snapshot, &sandbox.situation(now), &name(app), by)
     };
     let proposal = renew("a", "2026-11-10", None).unwrap();
     let text = String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap();
@@ -270,31 +271,32 @@ fn a_renewal_sets_today_and_keeps_the_rest() {
 #[test]
 fn a_renewal_resumes_what_was_suspended_because_its_time_was_up() {
     let text = "ttl: 14d\n  suspend: true";
-    let world = World::new(ENVIRONMENT, &[("a", "2026-11-01", text)]);
+    let sandbox = Sandbox::new(ENVIRONMENT, &[("a", "2026-11-01", text)]);
     let renew = |now: &str| {
-        let proposal = renew::renew(&world.platform, &world.snapshot, &world.situation(now), &name("a"), None).unwrap();
+        let proposal =
+            renew::renew(&sandbox.platform, &sandbox.snapshot, &sandbox.situation(now), &name("a"), None).unwrap();
         String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap()
     };
-    assert!(renew("2026-11-10").contains("suspend: true"), "a person let it rest");
+    assert!(renew("2026-11-10").contains("suspend: true"), "a person suspended it");
     assert!(renew("2026-11-16").contains("suspend: false"));
 }
 
 #[test]
 fn a_renewal_beyond_the_longest_life_is_refused_in_clear_words() {
-    let world = World::new(
+    let sandbox = Sandbox::new(
         &ENVIRONMENT.replace("maxLifetime: 90d", "maxLifetime: 30d").replace("max: 30d", "max: 14d"),
         &[("a", "2026-11-01", "ttl: 14d")],
     );
-    let (app, environment) = subject(&world.platform, &name("a")).unwrap();
-    let life = Life { start: at("2026-11-20"), ..world.situation("2026-11-20").life(&name("a")) };
+    let (app, environment) = subject(&sandbox.platform, &name("a")).unwrap();
+    let life = Life { start: at("2026-11-20"), ..sandbox.situation("2026-11-20").life(&name("a")) };
     assert_eq!(expiry(app.lifetime, environment, &life, None, at("2026-11-20")).at, at("2026-12-01"));
-    let mut history = world.history.clone();
+    let mut history = sandbox.history.clone();
     let after = AppFacts { renewed: Some("2026-11-20".into()), ..(*life.facts).clone() };
     let changes = vec![AppChange { app: name("a"), before: None, after: Some(after) }];
     let revision = Revision::of_blob(b"renewed");
     history.push(&CommitFacts::new(revision, at("2026-11-20"), changes), at("2026-11-25"));
     let situation = Situation { history: &history, now: at("2026-11-25"), baseline: None };
-    let refusal = renew::renew(&world.platform, &world.snapshot, &situation, &name("a"), None).unwrap_err();
+    let refusal = renew::renew(&sandbox.platform, &sandbox.snapshot, &situation, &name("a"), None).unwrap_err();
     assert_eq!(
         refusal.message,
         "spec.renewed: a was born on 2026-11-01 and sandbox lets no app live longer than 30d, so it ends on 2026-12-01 whatever is renewed"
@@ -303,24 +305,24 @@ fn a_renewal_beyond_the_longest_life_is_refused_in_clear_words() {
 }
 
 #[test]
-fn an_app_is_suspended_once() {
-    let world = World::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 14d")]);
-    let proposal = suspend::suspend(&world.platform, &world.snapshot, &name("a"), true, "too\nloud").unwrap();
+fn an_app_is_suspended_by_one_field_and_not_twice() {
+    let sandbox = Sandbox::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 14d")]);
+    let proposal = suspend::suspend(&sandbox.platform, &sandbox.snapshot, &name("a"), true, "too\nloud").unwrap();
     let text = String::from_utf8(proposal.edits[0].content.clone().unwrap().to_vec()).unwrap();
     assert_eq!(text, manifest("a", "ttl: 14d").replace("# how long\n", "# how long\n  suspend: true\n"));
-    assert!(proposal.message().ends_with("Dayfly-ExpiryReason: too loud\n"));
-    let again = suspend::suspend(&world.platform, &world.snapshot, &name("a"), false, "").unwrap_err();
+    assert!(proposal.message().ends_with("Dayfly-Reason: too loud\n"));
+    let again = suspend::suspend(&sandbox.platform, &sandbox.snapshot, &name("a"), false, "").unwrap_err();
     assert_eq!(again.message, "spec.suspend: a is running already");
-    assert_eq!(app_lifetime(&world), Lifetime::Ttl(SignedDuration::from_hours(14 * 24)));
+    assert_eq!(app_lifetime(&sandbox), Lifetime::Ttl(SignedDuration::from_hours(14 * 24)));
 }
 
-fn app_lifetime(world: &World) -> Lifetime {
-    world.platform.apps[&name("a")].get().unwrap().lifetime
+fn app_lifetime(sandbox: &Sandbox) -> Lifetime {
+    sandbox.platform.apps[&name("a")].get().unwrap().lifetime
 }
 
-/// The world with a template and two tiers above the sandbox.
+/// The sandbox with a template, and two tiers above it.
 fn with_tiers_above(app: &str) -> (Platform, Snapshot) {
-    let world = World::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 14d")]);
+    let sandbox = Sandbox::new(ENVIRONMENT, &[("a", "2026-11-01", "ttl: 14d")]);
     let tier = |name: &str, order: u32| {
         let text = ENVIRONMENT.replace("sandbox", name).replace("order: 1", &format!("order: {order}"));
         let text = text.replace(
@@ -332,7 +334,7 @@ fn with_tiers_above(app: &str) -> (Platform, Snapshot) {
     let template = "apiVersion: dayfly.dev/v1\nkind: Template\nmetadata: {name: survey}\nspec:\n  version: 1.0.0\n  title: Survey\n  \
                     tiers: [sandbox, pilot]\n  approvals: [privacy]\n";
     let file = |path: &str, text: &str| (path.to_owned(), Some(FileEntry::file(text.as_bytes())));
-    let snapshot = world.snapshot.patched(
+    let snapshot = sandbox.snapshot.patched(
         None,
         [
             tier("pilot", 2),

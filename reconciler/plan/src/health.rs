@@ -166,13 +166,13 @@ fn held_by(kind: &str, object: &Value) -> String {
     if kind == "Namespace"
         && let Some(conditions) = object.pointer("/status/conditions").and_then(Value::as_array)
     {
-        let told: Vec<_> = conditions
+        let reported: Vec<_> = conditions
             .iter()
             .filter(|condition| condition["status"] == "True")
             .filter_map(|condition| condition["message"].as_str())
             .collect();
-        if !told.is_empty() {
-            return told.join("; ");
+        if !reported.is_empty() {
+            return reported.join("; ");
         }
     }
     let finalizers: Vec<_> = object

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::immutable;
 use crate::observed::{FIELD_MANAGER, Live};
 
-/// What selects the inventories in [`SYSTEM_NAMESPACE`]. They lack the label of managed objects, and so are never observed.
+/// Selects the inventories in [`SYSTEM_NAMESPACE`]. They lack the label of managed objects, and so are never observed.
 pub const SELECTOR: &str = "app.kubernetes.io/part-of=dayfly,app.kubernetes.io/component=inventory";
 const VERSION: &str = "1";
 
@@ -53,7 +53,8 @@ pub struct LastPass {
     pub rendered: Option<Digest>,
     /// When the instance expires, RFC 3339; for people.
     pub expires: Option<String>,
-    /// The approved baseline when `revision` was taken up: only a later one excuses that a history has lost it.
+    /// The baseline that was approved when `revision` was recorded: only a later one excuses that a history has lost that
+    /// commit.
     pub baseline: Option<Revision>,
 }
 
@@ -103,7 +104,7 @@ impl Inventory {
         self.resource_version.as_deref()
     }
 
-    /// Takes over the version that a write returned; none after the ConfigMap was deleted.
+    /// Records the version that a write returned; none after the ConfigMap was deleted.
     pub fn stored_as(&mut self, resource_version: Option<String>) {
         self.resource_version = resource_version;
     }
@@ -128,13 +129,13 @@ impl Inventory {
         self.entries.is_empty()
     }
 
-    /// What the last complete pass left.
+    /// What is remembered of the last complete pass.
     pub fn last(&self) -> &LastPass {
         &self.last
     }
 
-    /// Adds a pending entry for every object whose apply is about to be sent, so that what a crash leaves behind is known.
-    /// True if something changed and must be written before the first object is.
+    /// Adds a pending entry for every object that is about to be applied, so that what a crash leaves behind is known. True if
+    /// something changed: then it has to be written before the first object is.
     pub fn begin<'a>(&mut self, applies: impl IntoIterator<Item = &'a ObjectKey>) -> bool {
         let mut changed = false;
         for key in applies {

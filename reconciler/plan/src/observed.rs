@@ -1,4 +1,4 @@
-//! What is live in a cluster, kept small: for each object what planning needs, and no content.
+//! What is live in a cluster, kept small: for each object what planning needs of it, and none of its content.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -57,7 +57,7 @@ pub struct OptOut {
     pub reconcile: bool,
 }
 
-/// Why an object cannot be taken up.
+/// Why an object cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LiveError {
     /// A kind that is not in the table.
@@ -81,8 +81,11 @@ impl OptOut {
 }
 
 impl Live {
-    /// Takes up an object as a list, a watch or an apply returned it. Items of lists lack `apiVersion` and `kind`; see
+    /// Reads an object as a watch or an apply returned it. Items of lists lack `apiVersion` and `kind`: for those there is
     /// [`Live::of_kind`].
+    ///
+    /// # Errors
+    /// [`LiveError`]: Dayfly does not know its kind, or it has no name or no UID.
     pub fn from_object(object: &Value) -> Result<Self, LiveError> {
         let api_version = object["apiVersion"].as_str().unwrap_or_default();
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
@@ -91,7 +94,10 @@ impl Live {
         Self::of_kind(kind, object)
     }
 
-    /// Takes up an object that is known to be of this kind.
+    /// Reads an object that is known to be of this kind.
+    ///
+    /// # Errors
+    /// [`LiveError::Incomplete`]: it has no name or no UID.
     pub fn of_kind(kind: &'static Kind, object: &Value) -> Result<Self, LiveError> {
         let meta = &object["metadata"];
         let text = |field: &'static str| {
@@ -193,22 +199,25 @@ fn item<'a>(list: &'a Value, keys: &Value) -> Option<&'a Value> {
     list.as_array()?.iter().find(|item| keys.iter().all(|(name, value)| item.get(name).is_none_or(|has| has == value)))
 }
 
-/// What a cluster has, as far as it could be read: every object that carries Dayfly's label, by kind.
+/// What a cluster has, as far as it could be read: every object that carries Dayfly's label.
 #[derive(Clone, Default)]
 pub struct Observed {
-    views: HashMap<(&'static str, &'static str), View>,
+    /// By group and kind. A kind that is absent here was not read.
+    kinds: HashMap<(&'static str, &'static str), ObservedKind>,
 }
 
-/// What was seen of one kind.
+/// The objects of one kind.
 #[derive(Clone, Default)]
-struct View {
+struct ObservedKind {
+    /// Whether the kind was listed as a whole. Else only single objects of it are known.
     complete: bool,
-    objects: HashMap<Place, Live>,
+    objects: HashMap<NamespacedName, Live>,
 }
 
-type Place = (Option<Box<str>>, Box<str>);
+/// An object's namespace, which cluster-scoped ones lack, and its name.
+type NamespacedName = (Option<Box<str>>, Box<str>);
 
-/// The answer to a look-up.
+/// What is known of one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen<'a> {
     /// It is there.
@@ -220,7 +229,7 @@ pub enum Seen<'a> {
 }
 
 impl Observed {
-    /// A view in which every kind was read and nothing found.
+    /// A cluster of which every kind was read, and that has nothing.
     pub fn nothing() -> Self {
         let mut observed = Self::default();
         KINDS.iter().for_each(|kind| observed.replace(kind, []));
@@ -229,53 +238,53 @@ impl Observed {
 
     /// Sets a kind to what a complete list returned.
     pub fn replace(&mut self, kind: &'static Kind, objects: impl IntoIterator<Item = Live>) {
-        let objects = objects.into_iter().map(|live| (place(&live), live)).collect();
-        self.views.insert((kind.group, kind.kind), View { complete: true, objects });
+        let objects = objects.into_iter().map(|live| (namespaced_name(&live), live)).collect();
+        self.kinds.insert((kind.group, kind.kind), ObservedKind { complete: true, objects });
     }
 
     /// Marks a kind as unknown: its list or watch failed.
     pub fn lose(&mut self, kind: &'static Kind) {
-        self.views.remove(&(kind.group, kind.kind));
+        self.kinds.remove(&(kind.group, kind.kind));
     }
 
-    /// Adds or replaces one object, and returns what stood there.
+    /// Adds or replaces one object. Returns the one that it replaces.
     pub fn insert(&mut self, live: Live) -> Option<Live> {
-        self.views.entry((live.kind.group, live.kind.kind)).or_default().objects.insert(place(&live), live)
+        self.kinds.entry((live.kind.group, live.kind.kind)).or_default().objects.insert(namespaced_name(&live), live)
     }
 
-    /// Removes one object, if it is still the one with this UID.
+    /// Removes one object, if it is still the one with this UID. Returns it.
     pub fn remove(&mut self, key: &ObjectKey, uid: &str) -> Option<Live> {
         let kind = kinds::find(&key.group, &key.kind)?;
-        let view = self.views.get_mut(&(kind.group, kind.kind))?;
-        let place = (key.namespace.as_deref().map(Into::into), key.name.as_str().into());
-        if view.objects.get(&place).is_some_and(|live| *live.uid == *uid) { view.objects.remove(&place) } else { None }
+        let objects = &mut self.kinds.get_mut(&(kind.group, kind.kind))?.objects;
+        let name = (key.namespace.as_deref().map(Into::into), key.name.as_str().into());
+        if objects.get(&name).is_some_and(|live| *live.uid == *uid) { objects.remove(&name) } else { None }
     }
 
     /// What is known of one object.
     pub fn get(&self, key: &ObjectKey) -> Seen<'_> {
         let Some(kind) = kinds::find(&key.group, &key.kind) else { return Seen::Unknown };
-        let Some(view) = self.views.get(&(kind.group, kind.kind)) else { return Seen::Unknown };
-        let place = (key.namespace.as_deref().map(Into::into), key.name.as_str().into());
-        match view.objects.get(&place) {
+        let Some(observed) = self.kinds.get(&(kind.group, kind.kind)) else { return Seen::Unknown };
+        let name = (key.namespace.as_deref().map(Into::into), key.name.as_str().into());
+        match observed.objects.get(&name) {
             Some(live) => Seen::Live(live),
-            None if view.complete => Seen::Absent,
+            None if observed.complete => Seen::Absent,
             None => Seen::Unknown,
         }
     }
 
     /// The kinds that could not be read.
     pub fn unknown_kinds(&self) -> impl Iterator<Item = &'static Kind> {
-        KINDS.iter().filter(|kind| !self.views.get(&(kind.group, kind.kind)).is_some_and(|view| view.complete))
+        KINDS.iter().filter(|kind| !self.kinds.get(&(kind.group, kind.kind)).is_some_and(|known| known.complete))
     }
 
     /// Every object, in no order.
     pub fn objects(&self) -> impl Iterator<Item = &Live> {
-        self.views.values().flat_map(|view| view.objects.values())
+        self.kinds.values().flat_map(|kind| kind.objects.values())
     }
 
     /// How many objects.
     pub fn len(&self) -> usize {
-        self.views.values().map(|view| view.objects.len()).sum()
+        self.kinds.values().map(|kind| kind.objects.len()).sum()
     }
 
     /// Whether there is none.
@@ -290,7 +299,7 @@ impl fmt::Debug for Observed {
     }
 }
 
-fn place(live: &Live) -> Place {
+fn namespaced_name(live: &Live) -> NamespacedName {
     (live.namespace.clone(), live.name.clone())
 }
 

@@ -1,6 +1,7 @@
 //! What to change in a cluster, in which order and why: admitted manifests against the inventory and what is live.
 
 mod planner;
+mod skipped;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,11 +12,11 @@ use dayfly_model::kinds::{self, Wave};
 use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::platform::environment::Drift;
 use dayfly_model::scope::Scope;
-use planner::plan_objects;
 
-use crate::immutable;
 use crate::inventory::Inventory;
 use crate::observed::Observed;
+use planner::plan_objects;
+pub use skipped::{SkipReason, Skipped};
 
 /// What happens to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -59,7 +60,7 @@ pub enum ChangeReason {
     Immutable,
     /// Git no longer has it.
     Removed,
-    /// Git no longer has it, and it goes with its namespace, which this plan deletes; no call of its own.
+    /// Git no longer has it, and it is deleted with its namespace, by no call of its own.
     RemovedWithNamespace,
 }
 
@@ -120,8 +121,8 @@ impl ObjectChange {
         matches!(self.action, ChangeAction::Create | ChangeAction::Replace)
     }
 
-    /// Whether the object is looked up by name first: an earlier pass already tried to create it, or it was ours and may
-    /// only have lost its label.
+    /// Whether the object is looked up by name first: an earlier pass tried to create it already, or it was ours and may only
+    /// have lost its label.
     pub fn verify(&self) -> bool {
         self.verify
     }
@@ -132,121 +133,6 @@ impl ObjectChange {
     }
 }
 
-/// Why an object is left as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SkipReason {
-    /// It exists and is not ours: who has a hand in it.
-    Foreign(String),
-    /// It carries our marks, and the inventory of this scope does not name it.
-    Unrecorded(String),
-    /// It was ours, and another object of its name has taken its place: who has a hand in that.
-    Recreated(String),
-    /// Its kind could not be read from the cluster.
-    Unknown,
-    /// These fields changed and can't be changed in place.
-    Immutable(String),
-    /// It is being deleted; what holds it.
-    Terminating(String),
-    /// An annotation asks not to reconcile it.
-    ReconcileDisabled,
-    /// An annotation asks not to delete it.
-    PruneDisabled,
-    /// It lost the label by which Dayfly deletes.
-    Unlabeled,
-    /// It is not deleted because of what else would go with it.
-    Shelters(ObjectKey),
-    /// Somebody changed it, and the tier only reports drift; the others who have a hand in it.
-    Drifted(String),
-    /// Somebody deleted it, and the tier only reports drift.
-    Missing,
-}
-
-/// An object that the plan leaves as it is, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// Which object.
-    pub key: ObjectKey,
-    /// Why.
-    pub reason: SkipReason,
-}
-
-impl Skipped {
-    /// Whether the instance is not what git says as long as this stands. The others are wishes that somebody expressed.
-    pub fn is_problem(&self) -> bool {
-        !matches!(
-            self.reason,
-            SkipReason::ReconcileDisabled | SkipReason::PruneDisabled | SkipReason::Drifted(_) | SkipReason::Missing
-        )
-    }
-
-    /// The next step.
-    pub fn help(&self) -> String {
-        match &self.reason {
-            SkipReason::Foreign(_) | SkipReason::Recreated(_) => {
-                "delete it if nobody needs it, or give yours another name; Dayfly never takes over what others made"
-                    .into()
-            }
-            SkipReason::Unrecorded(scope) => format!(
-                "restore ConfigMap/dayfly-system/{scope} as it was; or delete that ConfigMap, and Dayfly takes up again what \
-                 carries its marks"
-            ),
-            SkipReason::Unknown => {
-                "nothing to do if the cluster is only briefly away; else look at the errors above".into()
-            }
-            SkipReason::Immutable(_) if immutable::holds_data(&self.key) => {
-                "create one of another name, move the data, then remove this one".into()
-            }
-            SkipReason::Immutable(_) => {
-                format!(
-                    "undo the change, give the object another name, or annotate it `{}: enabled` to let Dayfly delete and \
-                         create it",
-                    immutable::REPLACE
-                )
-            }
-            SkipReason::Terminating(_) => "ask the owner of what holds it; Dayfly goes on as soon as it is gone".into(),
-            SkipReason::ReconcileDisabled => {
-                "remove the annotation dayfly.dev/reconcile to let Dayfly manage it again".into()
-            }
-            SkipReason::PruneDisabled => "remove the annotation, or delete the object yourself".into(),
-            SkipReason::Unlabeled => {
-                "put the label app.kubernetes.io/managed-by: dayfly back, or delete it yourself".into()
-            }
-            SkipReason::Shelters(_) => "move or delete what is in it".into(),
-            SkipReason::Drifted(_) | SkipReason::Missing => {
-                "commit the change to git, or set `drift: repair` for the tier".into()
-            }
-        }
-    }
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.key)?;
-        match &self.reason {
-            SkipReason::Foreign(owners) => {
-                write!(f, "exists and is not Dayfly's, it belongs to {owners}; left untouched")
-            }
-            SkipReason::Unrecorded(scope) => {
-                write!(f, "was made by Dayfly, and the inventory of {scope} does not name it; left untouched")
-            }
-            SkipReason::Recreated(owners) => {
-                write!(f, "was deleted and made anew by {owners}, so it is not Dayfly's any more; left untouched")
-            }
-            SkipReason::Unknown => f.write_str("could not be read from the cluster, so nothing is done to it"),
-            SkipReason::Immutable(fields) => {
-                write!(f, "changed in a field that Kubernetes never lets change ({fields})")
-            }
-            SkipReason::Terminating(why) => write!(f, "is being deleted: {why}"),
-            SkipReason::ReconcileDisabled => f.write_str("is left alone, as its annotation asks"),
-            SkipReason::PruneDisabled => f.write_str("is not in git any more and is kept, as its annotation asks"),
-            SkipReason::Unlabeled => f.write_str("lost its label app.kubernetes.io/managed-by, so it is not deleted"),
-            SkipReason::Shelters(key) => write!(f, "is not deleted, since {key} in it is kept"),
-            SkipReason::Drifted(owners) => write!(f, "was changed in the cluster by {owners}"),
-            SkipReason::Missing => f.write_str("was deleted in the cluster"),
-        }
-    }
-}
-
 /// What to do to the objects of one scope. Only the functions of this module make one, and only one can be applied.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -254,7 +140,7 @@ pub struct Plan {
     applies: Vec<ObjectChange>,
     deletes: Vec<ObjectChange>,
     forgets: Vec<ObjectKey>,
-    notes: Vec<Skipped>,
+    skipped: Vec<Skipped>,
     blocked: usize,
     gates: BTreeMap<Wave, Vec<ObjectKey>>,
     force: bool,
@@ -262,7 +148,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whose objects.
+    /// Whose objects these are.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
@@ -277,7 +163,7 @@ impl Plan {
         self.applies.iter().chain(&self.deletes)
     }
 
-    /// The objects whose creation is under way from the first call on: what is created, and what the inventory does not name.
+    /// The objects that the inventory has to name before the first call: what is created, and what it does not name yet.
     pub fn begins(&self, inventory: &Inventory) -> Vec<&ObjectKey> {
         let applied = self.applies.iter().filter(|change| change.desired.is_some());
         let unrecorded = applied.filter(|change| change.creates() || inventory.get(&change.key).is_none());
@@ -294,18 +180,18 @@ impl Plan {
         in_waves(&self.deletes)
     }
 
-    /// The inventory entries whose object seems to be gone, never made, or somebody else's: each is looked up by name
-    /// once more (it may only have lost its label), and then dropped.
+    /// The inventory entries whose object seems to be gone, never made, or somebody else's. Each is looked up by name once
+    /// more, since it may only have lost its label, and is dropped then.
     pub fn forgets(&self) -> &[ObjectKey] {
         &self.forgets
     }
 
-    /// What is left as it is, and why.
-    pub fn notes(&self) -> &[Skipped] {
-        &self.notes
+    /// The objects that are left as they are, and why.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
     }
 
-    /// How many changes wait until the problems among the notes are solved.
+    /// How many changes wait until the problems of skipped objects are solved.
     pub fn blocked(&self) -> usize {
         self.blocked
     }
@@ -315,12 +201,12 @@ impl Plan {
         self.gates.get(&wave).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether everything of the scope is to go.
+    /// Whether everything of the scope is deleted.
     pub fn is_removal(&self) -> bool {
         self.removal
     }
 
-    /// Whether our own objects are taken back from managers that changed our fields.
+    /// Whether fields of ours are taken back from other managers.
     pub fn force(&self) -> bool {
         self.force
     }
@@ -331,19 +217,19 @@ impl Plan {
     }
 }
 
-/// `2 to create, 1 to update, 1 conflict`, or `nothing to do`.
+/// `2 to create, 1 to update, 1 skipped`, or `nothing to do`.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |action| self.changes().filter(|change| change.action == action).count();
-        let problems = self.notes.iter().filter(|note| note.is_problem()).count();
+        let problems = self.skipped.iter().filter(|skipped| skipped.is_problem()).count();
         let parts = [
             (count(ChangeAction::Create), "to create"),
             (count(ChangeAction::Update), "to update"),
             (count(ChangeAction::Replace), "to replace"),
             (count(ChangeAction::Delete), "to delete"),
-            (problems, "held back"),
+            (problems, "skipped"),
             (self.blocked, "blocked by that"),
-            (self.notes.len() - problems, "left as is"),
+            (self.skipped.len() - problems, "skipped as asked"),
         ];
         let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         if parts.is_empty() { f.write_str("nothing to do") } else { f.write_str(&parts.join(", ")) }
@@ -368,7 +254,7 @@ pub fn plan(admitted: &Admitted, inventory: &Inventory, observed: &Observed, dri
     plan_objects(inventory, &admitted.manifests().objects, observed, drift)
 }
 
-/// The plan for what a tier has once. Nothing for the inventory of an instance: that takes an admission.
+/// The plan for a tier's shared objects. It does nothing to the inventory of an instance: that takes an admission.
 pub fn plan_shared(manifests: &Manifests, inventory: &Inventory, observed: &Observed, drift: Drift) -> Plan {
     match inventory.scope() {
         Scope::Shared(_) => plan_objects(inventory, &manifests.objects, observed, drift),
@@ -376,12 +262,12 @@ pub fn plan_shared(manifests: &Manifests, inventory: &Inventory, observed: &Obse
     }
 }
 
-/// The plan that takes away what lets traffic in, and leaves everything else.
+/// The plan that deletes what lets traffic in, and leaves everything else.
 pub fn plan_no_routes(inventory: &Inventory, observed: &Observed) -> Plan {
     planner::no_routes(inventory, observed)
 }
 
-/// What else goes with the namespaces that a plan deletes: what lives there and is no change of the plan. `contents` is
+/// What else is deleted with the namespaces that a plan deletes: what is in them and is no change of the plan. `contents` is
 /// everything that was found in those namespaces, volumes and secrets included.
 pub fn cascade<'a>(plan: &Plan, contents: impl IntoIterator<Item = &'a ObjectKey>) -> Vec<&'a ObjectKey> {
     let named: BTreeSet<_> = plan.deletes.iter().map(|change| &change.key).collect();

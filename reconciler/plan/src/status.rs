@@ -31,6 +31,44 @@ impl Phase {
     }
 }
 
+/// What an app's objects say together. Serialized and shown, it is one of these words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "&'static str")]
+pub enum AppHealth {
+    /// All of them do what they were asked to.
+    Healthy,
+    /// The same, in a cluster that runs no containers.
+    HealthySimulated,
+    /// One is on its way, or on its way out.
+    Progressing,
+    /// One says itself that it will not get there.
+    Degraded,
+    /// All of them do what they were asked to, which is not to run.
+    Suspended,
+    /// There is none.
+    Missing,
+}
+
+impl AppHealth {
+    /// The health in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::HealthySimulated => "Healthy (simulated)",
+            Self::Progressing => "Progressing",
+            Self::Degraded => "Degraded",
+            Self::Suspended => "Suspended",
+            Self::Missing => "Missing",
+        }
+    }
+}
+
+impl From<AppHealth> for &'static str {
+    fn from(health: AppHealth) -> Self {
+        health.as_str()
+    }
+}
+
 /// One app's line. Serialized, it is the item of `StatusList` and of `Pass`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,9 +81,8 @@ pub struct Status {
     pub template: Option<TemplateRef>,
     /// Where it stands.
     pub phase: Phase,
-    /// What its objects say: `Healthy`, `Progressing`, `Degraded`, `Suspended` or `Missing`, with a note such as
-    /// `Healthy (simulated)` where nothing runs containers.
-    pub health: String,
+    /// What its objects say.
+    pub health: AppHealth,
     /// When its time is up.
     pub expires: Option<Timestamp>,
     /// Where people find it.
@@ -64,5 +101,24 @@ impl Status {
     /// Whether somebody should look.
     pub fn is_unhealthy(&self) -> bool {
         self.phase == Phase::Stalled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_serialized_as_the_words_that_people_read() {
+        for (health, words) in [
+            (AppHealth::Healthy, "Healthy"),
+            (AppHealth::HealthySimulated, "Healthy (simulated)"),
+            (AppHealth::Progressing, "Progressing"),
+            (AppHealth::Degraded, "Degraded"),
+            (AppHealth::Suspended, "Suspended"),
+            (AppHealth::Missing, "Missing"),
+        ] {
+            assert_eq!((health.as_str(), serde_json::to_value(health).unwrap()), (words, words.into()));
+        }
     }
 }

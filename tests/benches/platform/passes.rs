@@ -8,7 +8,7 @@ use dayfly::home::Home;
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::{Pass, Reconciler};
-use dayfly_git::{Commit, MAIN, Repository, Writer};
+use dayfly_git::{Base, Commit, MAIN, Repository, Writer};
 use dayfly_judge::evaluate::{Desired, Evaluator};
 use dayfly_lifecycle::ledger::{LedgerFact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config};
@@ -219,7 +219,7 @@ impl BenchPlatform {
         git2::Repository::init_opts(home.bare(), options.bare(true).initial_head(MAIN)).unwrap();
         std::fs::write(home.kubeconfig(), &server.kubeconfig).unwrap();
         let platform = Self { home, signer, _server: server, _folder: folder };
-        let first = platform.commit_on(None, &files);
+        let first = platform.commit_on(Base::Orphan, &files);
         dayfly_git::ledger::append(&platform.repository(), &platform.signer, first, now(), LedgerFact::Baseline)
             .unwrap();
         platform
@@ -236,13 +236,12 @@ impl BenchPlatform {
     }
 
     fn commit(&self, files: &[GeneratedFile]) -> Revision {
-        self.commit_on(Some(self.repository().tip().unwrap().revision), files)
+        self.commit_on(Base::Tip(self.repository().tip().unwrap().revision), files)
     }
 
-    fn commit_on(&self, parent: Option<Revision>, files: &[GeneratedFile]) -> Revision {
+    fn commit_on(&self, base: Base, files: &[GeneratedFile]) -> Revision {
         let edits: Vec<_> = files.iter().map(|(path, bytes)| (path.clone(), Some(bytes.clone()))).collect();
-        let commit =
-            Commit { branch: MAIN, parent, edits: &edits, message: "a change\n", time: now(), is_new_branch: false };
-        Writer::open(&self.home.bare()).unwrap().commit(&commit).unwrap()
+        let commit = Commit { edits, message: "a change\n".into(), time: now() };
+        Writer::open(&self.home.bare()).unwrap().commit(MAIN, base, &commit).unwrap()
     }
 }

@@ -235,7 +235,7 @@ async fn drift_is_repaired_and_nothing_else(scope: TestScope) {
     scope.other_tool("POST", "", made).await;
     scope
         .planned(&desired, "a successor", |plan| {
-            plan.notes()
+            plan.skipped()
                 .iter()
                 .any(|note| matches!(&note.reason, SkipReason::Recreated(owner) if owner == "another-tool"))
         })
@@ -368,7 +368,7 @@ async fn a_stop_at_any_write_is_recovered_from_in_two_passes(scope: TestScope, s
     let set = fresh.removal().await;
     if !set.complete {
         let none = Inventory::new(scope.key.clone());
-        fresh.eventually("the namespace is gone", |scope| scope.plan(&none, &desired).notes().is_empty()).await;
+        fresh.eventually("the namespace is gone", |scope| scope.plan(&none, &desired).skipped().is_empty()).await;
         assert!(fresh.removal().await.complete, "{stop} {moment:?}: {set:?}");
     }
 }

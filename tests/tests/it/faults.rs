@@ -314,7 +314,7 @@ async fn an_app_that_never_becomes_ready_is_reported_and_does_not_slow_down_the_
     .await;
     let survey = status_of(&pass, "survey");
     assert!(survey.message.contains("ImagePullBackOff"), "{}", survey.message);
-    assert_eq!(survey.health, "Degraded");
+    assert_eq!(survey.health.as_str(), "Degraded");
     assert_eq!(status_of(&pass, "poll").phase, Phase::Ready);
     assert!(began.elapsed() < DEADLINE, "no pass waits for minutes");
 

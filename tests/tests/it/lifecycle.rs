@@ -258,10 +258,10 @@ async fn a_suspended_app_keeps_its_objects_and_is_resumed_by_updating_them() {
     let platform = TestPlatform::sample().await;
     let mut reconciler = platform.reconciler();
     let first = reconciler.pass(platform.now()).await.unwrap();
-    assert_eq!(status_of(&first, "event-signup").health, "Suspended");
+    assert_eq!(status_of(&first, "event-signup").health.as_str(), "Suspended");
     platform.edit("apps/event-signup/app.yaml", "suspend: true", "suspend: false");
     let pass = reconciler.pass(platform.now()).await.unwrap();
-    assert_eq!(status_of(&pass, "event-signup").health, "Healthy (simulated)");
+    assert_eq!(status_of(&pass, "event-signup").health.as_str(), "Healthy (simulated)");
     assert!(pass.changes.iter().all(|change| change.action == ChangeAction::Update));
 }
 

@@ -20,7 +20,7 @@ async fn the_sample_is_deployed_repaired_and_retired_on_a_real_api_server() {
     let first = reconciler.pass(platform.now()).await.unwrap();
     assert_eq!(first.diagnostics, []);
     assert!(first.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", first.items);
-    assert!(first.items.iter().any(|item| item.health == "Healthy"), "nothing is simulated here");
+    assert!(first.items.iter().any(|item| item.health.as_str() == "Healthy"), "nothing is simulated here");
     let second = reconciler.pass(platform.now()).await.unwrap();
     assert_eq!((second.writes, second.calls), (0, 0), "{:#?}", second.changes);
     let restarted = platform.reconciler_on(target.clone()).pass(platform.now()).await.unwrap();

@@ -116,11 +116,11 @@ async fn an_expired_app_whose_retirement_nobody_merges_is_suspended_without_an_a
     platform.days_pass(60);
     let pass = reconciler.pass(platform.now()).await.unwrap();
     assert!(pass.proposals.iter().any(|proposed| proposed.app.as_str() == "travel-approval"), "{:?}", pass.proposals);
-    assert_eq!(status_of(&pass, "travel-approval").health, "Healthy (simulated)");
+    assert_eq!(status_of(&pass, "travel-approval").health.as_str(), "Healthy (simulated)");
 
     platform.days_pass(2);
     let pass = reconciler.pass(platform.now()).await.unwrap();
-    assert_eq!(status_of(&pass, "travel-approval").health, "Suspended");
+    assert_eq!(status_of(&pass, "travel-approval").health.as_str(), "Suspended");
     assert!(platform.read("apps/travel-approval/app.yaml").contains("  suspend: true\n"));
     let routes = platform.objects("networking.k8s.io/v1", "Ingress", "travel-approval-pilot").await;
     let count = async || routes.list(&Default::default()).await.unwrap().items.len();

@@ -275,7 +275,7 @@ async fn a_tier_whose_context_leads_to_another_cluster_after_an_outage_is_deploy
     platform.point_context_at("pilot", silent.local_addr().unwrap());
     let pass = reconciler.watch_pass(platform.now()).await.unwrap();
     assert!(pass.is_unfinished(), "it is probed again");
-    assert_eq!(status_of(&pass, "travel-approval").health, "Missing");
+    assert_eq!(status_of(&pass, "travel-approval").health.as_str(), "Missing");
     platform.remove_context("pilot");
     platform.rename_context("elsewhere", "pilot");
     let pass = reconciler.pass(platform.now()).await.unwrap();

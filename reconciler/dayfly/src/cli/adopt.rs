@@ -76,7 +76,7 @@ impl Adopt {
         let tip = repository.tip()?;
         let Some(name) = &self.revision else { return Ok(tip.revision) };
         let revision = repository.resolve(name)?;
-        if repository.ancestors(tip.revision, &BTreeSet::new())?.0.contains(&revision) {
+        if repository.ancestors(tip.revision, &BTreeSet::new())?.contains(&revision) {
             return Ok(revision);
         }
         let branch = tip.short_branch();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use dayfly_controller::error::Error;
 use dayfly_git as git;
-use dayfly_git::{Commit, MAIN, Writer};
+use dayfly_git::{Base, Commit, MAIN, Writer};
 use dayfly_model::help::shell;
 
 use super::{Context, Exit};
@@ -49,14 +49,10 @@ impl Init {
         options.external_template(false).initial_head(MAIN);
         git2::Repository::init_opts(directory, &options).map_err(failed)?;
         let message = "platform: start\n\nCatalog, environments and policies as Dayfly ships them.\n";
-        let commit =
-            Commit { branch: MAIN, parent: None, is_new_branch: true, edits: &files, message, time: context.now() };
-        Writer::open(directory)?.commit(&commit)?;
-        context.output.note(format!(
-            "a platform stands in {} ({} files, one commit)",
-            directory.display(),
-            files.len()
-        ));
+        let count = files.len();
+        let commit = Commit { edits: files, message: message.into(), time: context.now() };
+        Writer::open(directory)?.commit(MAIN, Base::Orphan, &commit)?;
+        context.output.note(format!("a platform stands in {} ({} files, one commit)", directory.display(), count));
         context.output.note(format!(
             "next:  cd {}\n       dayfly new --template simple-survey/v1 --name first-survey --commit\n       dayfly up",
             shell(directory)

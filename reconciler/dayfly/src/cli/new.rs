@@ -3,7 +3,7 @@
 use std::fs;
 
 use dayfly_controller::error::Error;
-use dayfly_git::{Commit, Repository, Writer, working_tree};
+use dayfly_git::{Base, Commit, Repository, Writer, working_tree};
 use dayfly_judge::evaluate::{Desired, Evaluator};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Revision;
@@ -95,16 +95,9 @@ impl New {
             let repository = Repository::open(root)?;
             let tip = repository.tip()?;
             let message = format!("apps: start {name}\n\nDayfly-Action: create\nDayfly-App: {name}\n");
-            let edits = [(path.to_owned(), Some(text.into_bytes()))];
-            let commit = Commit {
-                branch: &tip.branch,
-                parent: Some(tip.revision),
-                is_new_branch: false,
-                edits: &edits,
-                message: &message,
-                time: context.now(),
-            };
-            let revision = Writer::open(root)?.commit(&commit)?;
+            let edits = vec![(path.to_owned(), Some(text.into_bytes()))];
+            let commit = Commit { edits, message, time: context.now() };
+            let revision = Writer::open(root)?.commit(&tip.branch, Base::Tip(tip.revision), &commit)?;
             context.output.note(format!("{path}: written and committed ({})", revision.short()));
             return Ok(Some(revision));
         }

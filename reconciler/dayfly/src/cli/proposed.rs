@@ -2,7 +2,7 @@
 
 use dayfly_calls::Calls;
 use dayfly_controller::error::Error;
-use dayfly_forge::Carried;
+use dayfly_forge::{Carried, ChangeRequest};
 use dayfly_git::{Repository, Tip};
 use dayfly_lifecycle::{Proposal, ProposalAction};
 use dayfly_model::diagnostic::Diagnostic;
@@ -62,7 +62,7 @@ pub fn carry(
             context.output.note(format!("{} ({})", proposal.title, revision.short()));
             (Some(revision), None)
         }
-        Carried::Branched { branch, is_new } => {
+        Carried::Proposed(ChangeRequest { branch, is_new, .. }) => {
             let stands = if is_new { "stands" } else { "stood already" };
             context.output.note(format!("{}: the change {stands} on the branch {branch}", proposal.title));
             context

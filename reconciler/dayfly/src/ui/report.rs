@@ -7,7 +7,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use dayfly_judge::cost::MonthlyCost;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::AppName;
-use dayfly_plan::status::{Phase, Status};
+use dayfly_plan::status::{AppHealth, Phase, Status};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ui::output::{Output, Style};
@@ -100,7 +100,7 @@ pub fn whole(output: &Output, item: &Status, now: Timestamp) -> String {
         ("tier", item.tier.as_ref().map(ToString::to_string)),
         ("template", item.template.as_ref().map(ToString::to_string)),
         ("phase", Some(output.paint(style(item), item.phase.as_str()))),
-        ("health", Some(item.health.clone())),
+        ("health", Some(item.health.as_str().into())),
         ("url", item.url.clone()),
         ("expires", expires),
         ("monthly", item.monthly_cost.as_ref().map(cost)),
@@ -142,8 +142,8 @@ fn color(item: &Status) -> Color {
 
 fn phase(item: &Status) -> String {
     match item.phase {
-        Phase::Ready if item.health.contains("simulated") => "Ready (simulated)".into(),
-        Phase::Ready if item.health == "Suspended" => "Ready (suspended)".into(),
+        Phase::Ready if item.health == AppHealth::HealthySimulated => "Ready (simulated)".into(),
+        Phase::Ready if item.health == AppHealth::Suspended => "Ready (suspended)".into(),
         phase => phase.as_str().into(),
     }
 }

@@ -17,20 +17,21 @@ use crate::observed::{Live, Observed, OptOut, Seen};
 pub(super) fn plan_objects(inventory: &Inventory, desired: &[Object], observed: &Observed, drift: Drift) -> Plan {
     let mut planner = Planner { inventory, observed, drift, plan: empty(inventory.scope(), drift) };
     for object in desired {
-        let notes = planner.plan.notes.len();
-        planner.desired(object);
-        if planner.plan.notes.len() == notes {
+        let skipped = planner.plan.skipped.len();
+        planner.plan_desired(object);
+        if planner.plan.skipped.len() == skipped {
             planner.plan.gates.entry(kinds::wave(object.key())).or_default().push(object.key().clone());
         }
     }
-    let barrier = planner.plan.notes.iter().filter(|note| note.is_problem()).map(|note| kinds::wave(&note.key)).min();
+    let problems = planner.plan.skipped.iter().filter(|skipped| skipped.is_problem());
+    let first_problem = problems.map(|skipped| kinds::wave(&skipped.key)).min();
     let wanted: BTreeSet<_> = desired.iter().map(Object::key).collect();
     for (key, entry) in inventory.entries().filter(|(key, _)| !wanted.contains(key)) {
-        planner.surplus(key, entry);
+        planner.plan_deletion(key, entry);
     }
-    planner.keep_shelters();
-    if let Some(wave) = barrier {
-        planner.stop_after(wave);
+    planner.keep_namespaces();
+    if let Some(wave) = first_problem {
+        planner.block_after(wave);
     }
     planner.finish()
 }
@@ -40,7 +41,7 @@ pub(super) fn no_routes(inventory: &Inventory, observed: &Observed) -> Plan {
     let plan = empty(inventory.scope(), Drift::Repair);
     let mut planner = Planner { inventory, observed, drift: Drift::Repair, plan };
     for (key, entry) in inventory.entries().filter(|(key, _)| kinds::wave(key) == Wave::Route) {
-        planner.surplus(key, entry);
+        planner.plan_deletion(key, entry);
     }
     planner.finish()
 }
@@ -52,7 +53,7 @@ pub(super) fn empty(scope: &Scope, drift: Drift) -> Plan {
         applies: vec![],
         deletes: vec![],
         forgets: vec![],
-        notes: vec![],
+        skipped: vec![],
         blocked: 0,
         gates: BTreeMap::new(),
         force: drift == Drift::Repair,
@@ -68,8 +69,8 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn note(&mut self, key: &ObjectKey, reason: SkipReason) {
-        self.plan.notes.push(Skipped { key: key.clone(), reason });
+    fn skip(&mut self, key: &ObjectKey, reason: SkipReason) {
+        self.plan.skipped.push(Skipped { key: key.clone(), reason });
     }
 
     fn apply(
@@ -86,9 +87,9 @@ impl Planner<'_> {
         self.plan.applies.push(change);
     }
 
-    /// What comes after a wave in which something is held back waits: a workload never starts without the policies and
-    /// quotas that were rendered for it, and nothing is deleted while its successor may be absent.
-    fn stop_after(&mut self, wave: Wave) {
+    /// Blocks what comes after a wave in which an object with a problem is skipped: a workload never starts without the
+    /// policies and quotas that were rendered for it, and nothing is deleted while its successor may be absent.
+    fn block_after(&mut self, wave: Wave) {
         let before = self.plan.applies.len() + self.plan.deletes.len();
         self.plan.applies.retain(|change| kinds::wave(&change.key) <= wave);
         self.plan.deletes.clear();
@@ -96,31 +97,31 @@ impl Planner<'_> {
         self.plan.blocked = before - self.plan.applies.len();
     }
 
-    fn desired(&mut self, object: &Object) {
+    fn plan_desired(&mut self, object: &Object) {
         let key = object.key();
         let entry = self.inventory.get(key);
         match self.observed.get(key) {
-            Seen::Unknown => self.note(key, SkipReason::Unknown),
+            Seen::Unknown => self.skip(key, SkipReason::Unknown),
             Seen::Absent => match entry {
                 None => self.apply(ChangeAction::Create, ChangeReason::New, object, None, false),
                 Some(entry) if entry.pending && entry.uid.is_none() => {
                     self.apply(ChangeAction::Create, ChangeReason::Unfinished, object, None, true);
                 }
-                Some(_) if self.drift == Drift::Report => self.note(key, SkipReason::Missing),
+                Some(_) if self.drift == Drift::Report => self.skip(key, SkipReason::Missing),
                 Some(_) => self.apply(ChangeAction::Create, ChangeReason::Missing, object, None, true),
             },
             Seen::Live(live) => match entry {
                 None if !InventoryEntry::unfinished().claims(live, self.inventory.scope()) => {
-                    self.note(key, SkipReason::Foreign(live.owners()));
+                    self.skip(key, SkipReason::Foreign(live.owners()));
                 }
-                // No inventory at all: it was lost, or a crash came before it. What carries our marks is taken up again.
+                // No inventory at all: it was lost, or a crash came before it. What carries our marks is adopted again.
                 None if self.inventory.resource_version().is_none() => {
                     self.owned(object, &InventoryEntry::unfinished(), live)
                 }
-                None => self.note(key, SkipReason::Unrecorded(self.inventory.scope().to_string())),
+                None => self.skip(key, SkipReason::Unrecorded(self.inventory.scope().to_string())),
                 Some(entry) if entry.claims(live, self.inventory.scope()) => self.owned(object, entry, live),
-                Some(entry) if entry.uid.is_none() => self.note(key, SkipReason::Foreign(live.owners())),
-                Some(_) => self.note(key, SkipReason::Recreated(live.owners())),
+                Some(entry) if entry.uid.is_none() => self.skip(key, SkipReason::Foreign(live.owners())),
+                Some(_) => self.skip(key, SkipReason::Recreated(live.owners())),
             },
         }
     }
@@ -128,9 +129,9 @@ impl Planner<'_> {
     fn owned(&mut self, object: &Object, entry: &InventoryEntry, live: &Live) {
         let key = object.key();
         if live.deleting {
-            self.note(key, SkipReason::Terminating(ending(live)));
+            self.skip(key, SkipReason::Terminating(why_terminating(live)));
         } else if live.opt_out.reconcile || OptOut::of(object.value()).reconcile {
-            self.note(key, SkipReason::ReconcileDisabled);
+            self.skip(key, SkipReason::ReconcileDisabled);
         } else if entry.applied != Some(object.digest()) {
             let fixed = immutable::digest(object);
             if entry.fixed.is_none() || entry.fixed == fixed {
@@ -140,30 +141,30 @@ impl Planner<'_> {
             } else if immutable::may_replace(object) {
                 self.apply(ChangeAction::Replace, ChangeReason::Immutable, object, Some(live), false);
             } else {
-                self.note(key, SkipReason::Immutable(immutable::names(&key.kind)));
+                self.skip(key, SkipReason::Immutable(immutable::names(&key.kind)));
             }
         } else if entry.pending {
             self.apply(ChangeAction::Update, ChangeReason::Unfinished, object, Some(live), false);
         } else if entry.owned != live.owned {
             match self.drift {
                 Drift::Repair => self.apply(ChangeAction::Update, ChangeReason::Drifted, object, Some(live), false),
-                Drift::Report => self.note(key, SkipReason::Drifted(live.owners())),
+                Drift::Report => self.skip(key, SkipReason::Drifted(live.owners())),
             }
         }
     }
 
-    /// An entry that git no longer has.
-    fn surplus(&mut self, key: &ObjectKey, entry: &InventoryEntry) {
+    /// Plans for an entry whose object is not to be there any more.
+    fn plan_deletion(&mut self, key: &ObjectKey, entry: &InventoryEntry) {
         match self.observed.get(key) {
-            Seen::Unknown => self.note(key, SkipReason::Unknown),
+            Seen::Unknown => self.skip(key, SkipReason::Unknown),
             Seen::Absent => self.plan.forgets.push(key.clone()),
             Seen::Live(live) if !entry.claims(live, self.inventory.scope()) => self.plan.forgets.push(key.clone()),
-            Seen::Live(live) if live.deleting => self.note(key, SkipReason::Terminating(ending(live))),
-            Seen::Live(live) if live.opt_out.reconcile => self.note(key, SkipReason::ReconcileDisabled),
-            Seen::Live(live) if live.opt_out.prune => self.note(key, SkipReason::PruneDisabled),
-            Seen::Live(live) if !live.labeled => self.note(key, SkipReason::Unlabeled),
-            Seen::Live(_) if self.is_ending(key.namespace.as_deref()) => {
-                self.note(key, SkipReason::Terminating("its namespace is being deleted".into()));
+            Seen::Live(live) if live.deleting => self.skip(key, SkipReason::Terminating(why_terminating(live))),
+            Seen::Live(live) if live.opt_out.reconcile => self.skip(key, SkipReason::ReconcileDisabled),
+            Seen::Live(live) if live.opt_out.prune => self.skip(key, SkipReason::PruneDisabled),
+            Seen::Live(live) if !live.labeled => self.skip(key, SkipReason::Unlabeled),
+            Seen::Live(_) if self.is_terminating(key.namespace.as_deref()) => {
+                self.skip(key, SkipReason::Terminating("its namespace is being deleted".into()));
             }
             Seen::Live(live) => self.plan.deletes.push(ObjectChange {
                 action: ChangeAction::Delete,
@@ -176,8 +177,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether a namespace is on its way out, with everything in it.
-    fn is_ending(&self, namespace: Option<&str>) -> bool {
+    /// Whether a namespace is being deleted, with everything in it.
+    fn is_terminating(&self, namespace: Option<&str>) -> bool {
         let Some(namespace) = namespace else { return false };
         let key =
             ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: namespace.to_owned() };
@@ -198,16 +199,15 @@ impl Planner<'_> {
         self.plan
     }
 
-    /// Takes back the deletion of a namespace in which something is kept, or that holds what another scope manages.
-    fn keep_shelters(&mut self) {
-        let mut kept: BTreeMap<String, ObjectKey> = BTreeMap::new();
-        for note in self.plan.notes.iter().filter(|note| !matches!(note.reason, SkipReason::Terminating(_))) {
-            kept.extend(note.key.namespace.clone().map(|namespace| (namespace, note.key.clone())));
-        }
+    /// Skips the deletion of namespaces in which something is kept, or in which another scope manages something.
+    fn keep_namespaces(&mut self) {
         let going: BTreeSet<_> = self.plan.deleted_namespaces().map(str::to_owned).collect();
         if going.is_empty() {
             return;
         }
+        let mut kept: BTreeMap<String, ObjectKey> = BTreeMap::new();
+        let staying = self.plan.skipped.iter().filter(|skipped| !matches!(skipped.reason, SkipReason::Terminating(_)));
+        kept.extend(staying.filter_map(|skipped| Some((skipped.key.namespace.clone()?, skipped.key.clone()))));
         let set = self.inventory.scope().apply_set();
         for live in self.observed.objects() {
             let Some(namespace) = live.namespace.as_deref().filter(|namespace| going.contains(*namespace)) else {
@@ -218,17 +218,17 @@ impl Planner<'_> {
                 kept.insert(namespace.to_owned(), live.key());
             }
         }
-        let (held, deletes) = std::mem::take(&mut self.plan.deletes)
-            .into_iter()
-            .partition(|change| change.key.kind == "Namespace" && kept.contains_key(&change.key.name));
+        let is_kept = |change: &ObjectChange| change.key.kind == "Namespace" && kept.contains_key(&change.key.name);
+        let (namespaces, deletes): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.plan.deletes).into_iter().partition(is_kept);
         self.plan.deletes = deletes;
-        for change in held as Vec<ObjectChange> {
-            self.note(&change.key, SkipReason::Shelters(kept[&change.key.name].clone()));
+        for change in namespaces {
+            self.skip(&change.key, SkipReason::HoldsKept(kept[&change.key.name].clone()));
         }
     }
 }
 
 /// Why something that is being deleted is still there.
-fn ending(live: &Live) -> String {
+fn why_terminating(live: &Live) -> String {
     if let Health::Terminating(why) = &live.health { why.to_string() } else { "it is ending".into() }
 }

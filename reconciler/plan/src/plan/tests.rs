@@ -5,9 +5,10 @@ use dayfly_judge::policy::{Decision, PolicySet};
 use dayfly_model::digest::Digest;
 use dayfly_model::fixtures::{environment, instance, template};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::immutable;
 use crate::inventory::LastPass;
 use crate::observed::{Live, MANAGED_BY, OptOut, PART_OF_APPLY_SET, Seen};
 
@@ -20,7 +21,15 @@ fn object(api_version: &str, kind: &str, namespace: Option<&str>, name: &str, va
     if let Some(namespace) = namespace {
         object["metadata"]["namespace"] = namespace.into();
     }
+    if kind == "Deployment" {
+        object["spec"]["template"] = pod();
+    }
     Object::new(object).unwrap()
+}
+
+/// The pod of a Deployment, without which none is admitted.
+fn pod() -> Value {
+    json!({"spec": {"containers": []}})
 }
 
 fn config_map(name: &str, value: &str) -> Object {
@@ -53,21 +62,21 @@ fn admitted(manifests: Manifests) -> Admitted {
 }
 
 /// A cluster and an inventory, changed as applying a plan changes them.
-struct World {
+struct FakeCluster {
     inventory: Inventory,
     observed: Observed,
     next: u32,
 }
 
-impl World {
+impl FakeCluster {
     fn new() -> Self {
         Self { inventory: Inventory::new(scope()), observed: Observed::nothing(), next: 0 }
     }
 
     fn of(desired: &[Object]) -> Self {
-        let mut world = Self::new();
-        world.settle(desired);
-        world
+        let mut cluster = Self::new();
+        cluster.converge(desired);
+        cluster
     }
 
     fn live(&mut self, object: &Object, uid: Option<String>, manager: &str) -> Live {
@@ -113,7 +122,7 @@ impl World {
         plan.forgets().iter().for_each(|key| assert!(self.inventory.gone(key)));
     }
 
-    fn settle(&mut self, desired: &[Object]) {
+    fn converge(&mut self, desired: &[Object]) {
         let plan = self.plan(desired);
         self.apply(&plan);
     }
@@ -132,71 +141,71 @@ fn summary(plan: &Plan) -> Vec<String> {
 }
 
 #[test]
-fn a_new_instance_is_created_in_waves_and_then_rests() {
-    let world = World::new();
-    let plan = world.plan(&whole("1"));
+fn a_new_instance_is_created_in_waves_and_then_has_nothing_to_do() {
+    let cluster = FakeCluster::new();
+    let plan = cluster.plan(&whole("1"));
     assert_eq!(
         plan.waves().map(|(wave, _)| wave).collect::<Vec<_>>(),
         [Wave::Ground, Wave::Config, Wave::Workload, Wave::Route]
     );
     assert_eq!(plan.to_string(), "4 to create");
-    let world = World::of(&whole("1"));
-    assert!(world.plan(&whole("1")).is_empty());
-    assert_eq!(world.plan(&whole("1")).to_string(), "nothing to do");
+    let cluster = FakeCluster::of(&whole("1"));
+    assert!(cluster.plan(&whole("1")).is_empty());
+    assert_eq!(cluster.plan(&whole("1")).to_string(), "nothing to do");
 }
 
 #[test]
 fn only_what_changed_is_updated_and_only_by_uid() {
-    let world = World::of(&whole("1"));
-    let plan = world.plan(&whole("2"));
+    let cluster = FakeCluster::of(&whole("1"));
+    let plan = cluster.plan(&whole("2"));
     assert_eq!(summary(&plan), ["update apps/Deployment/survey/web", "update networking.k8s.io/Ingress/survey/web"]);
     assert!(plan.changes().all(|change| change.uid().is_some() && change.reason() == ChangeReason::Changed));
 }
 
 #[test]
-fn what_a_lost_inventory_named_is_taken_up_again_and_a_stored_one_that_lacks_it_is_told() {
-    let mut world = World::of(&whole("1"));
-    let stored = world.inventory.clone();
-    world.inventory = Inventory::new(scope());
-    let plan = world.plan(&whole("1"));
+fn what_a_lost_inventory_named_is_adopted_again_and_what_a_stored_one_lacks_is_skipped() {
+    let mut cluster = FakeCluster::of(&whole("1"));
+    let stored = cluster.inventory.clone();
+    cluster.inventory = Inventory::new(scope());
+    let plan = cluster.plan(&whole("1"));
     assert_eq!(plan.to_string(), "4 to update");
     assert!(plan.changes().all(|change| change.uid().is_some() && change.reason() == ChangeReason::Unfinished));
-    assert!(world.begin(&plan), "it is written before the first object is");
-    world.apply(&plan);
-    assert_eq!((world.inventory.len(), world.plan(&whole("1")).to_string().as_str()), (4, "nothing to do"));
+    assert!(cluster.begin(&plan), "it is written before the first object is");
+    cluster.apply(&plan);
+    assert_eq!((cluster.inventory.len(), cluster.plan(&whole("1")).to_string().as_str()), (4, "nothing to do"));
 
-    world.inventory = stored;
-    world.inventory.gone(whole("1")[2].key());
-    world.inventory.stored_as(Some("7".into()));
-    let plan = world.plan(&whole("1"));
-    let told = "apps/Deployment/survey/web: was made by Dayfly, and the inventory of survey.sandbox does not name it; left \
+    cluster.inventory = stored;
+    cluster.inventory.gone(whole("1")[2].key());
+    cluster.inventory.stored_as(Some("7".into()));
+    let plan = cluster.plan(&whole("1"));
+    let reason = "apps/Deployment/survey/web: was made by Dayfly, and the inventory of survey.sandbox does not name it; left \
                 untouched";
-    assert_eq!((plan.is_empty(), plan.notes()[0].to_string().as_str()), (true, told));
+    assert_eq!((plan.is_empty(), plan.skipped()[0].to_string().as_str()), (true, reason));
 }
 
 #[test]
 fn an_object_that_is_not_in_the_inventory_is_foreign_and_its_owner_is_named() {
-    let mut world = World::new();
+    let mut cluster = FakeCluster::new();
     let object = config_map("a", "1");
-    let live = world.live(&object, None, "another-tool");
-    world.observed.insert(live);
-    let plan = world.plan(std::slice::from_ref(&object));
+    let live = cluster.live(&object, None, "another-tool");
+    cluster.observed.insert(live);
+    let plan = cluster.plan(std::slice::from_ref(&object));
     assert!(plan.is_empty());
     assert_eq!(
-        plan.notes()[0].to_string(),
+        plan.skipped()[0].to_string(),
         "ConfigMap/survey/a: exists and is not Dayfly's, it belongs to another-tool; left untouched"
     );
-    assert!(plan.notes()[0].is_problem());
+    assert!(plan.skipped()[0].is_problem());
 }
 
 #[test]
 fn an_object_that_took_the_place_of_ours_is_neither_changed_nor_deleted() {
     let object = config_map("a", "1");
-    let mut world = World::of(std::slice::from_ref(&object));
-    world.edit(&object, |live| live.uid = "another".into());
-    let plan = world.plan(&[config_map("a", "2")]);
-    assert!(plan.is_empty() && matches!(plan.notes()[0].reason, SkipReason::Recreated(_)));
-    let removal = plan_removal(&world.inventory, &world.observed);
+    let mut cluster = FakeCluster::of(std::slice::from_ref(&object));
+    cluster.edit(&object, |live| live.uid = "another".into());
+    let plan = cluster.plan(&[config_map("a", "2")]);
+    assert!(plan.is_empty() && matches!(plan.skipped()[0].reason, SkipReason::Recreated(_)));
+    let removal = plan_removal(&cluster.inventory, &cluster.observed);
     assert_eq!(removal.deletions().count(), 0);
     assert_eq!(removal.forgets(), [object.key().clone()]);
 }
@@ -204,77 +213,77 @@ fn an_object_that_took_the_place_of_ours_is_neither_changed_nor_deleted() {
 #[test]
 fn a_pending_entry_claims_only_what_has_our_manager_and_our_apply_id() {
     let object = config_map("a", "1");
-    let mut world = World::new();
-    let plan = world.plan(std::slice::from_ref(&object));
-    assert!(world.begin(&plan));
-    assert!(!world.begin(&plan), "a second begin has nothing to write");
+    let mut cluster = FakeCluster::new();
+    let plan = cluster.plan(std::slice::from_ref(&object));
+    assert!(cluster.begin(&plan));
+    assert!(!cluster.begin(&plan), "a second begin has nothing to write");
     for (manager, claimed) in [("dayfly", true), ("another-tool", false)] {
-        let live = world.live(&object, None, manager);
-        world.observed.insert(live);
-        let plan = world.plan(std::slice::from_ref(&object));
+        let live = cluster.live(&object, None, manager);
+        cluster.observed.insert(live);
+        let plan = cluster.plan(std::slice::from_ref(&object));
         assert_eq!(summary(&plan).len(), usize::from(claimed), "{manager}");
-        assert!(!plan_removal(&world.inventory, &world.observed).is_empty());
-        assert_eq!(plan_removal(&world.inventory, &world.observed).deletions().count(), usize::from(claimed));
+        assert!(!plan_removal(&cluster.inventory, &cluster.observed).is_empty());
+        assert_eq!(plan_removal(&cluster.inventory, &cluster.observed).deletions().count(), usize::from(claimed));
     }
-    world.edit(&object, |live| live.apply_set = Some("applyset-other-v1".into()));
-    assert!(world.plan(&[object]).is_empty());
+    cluster.edit(&object, |live| live.apply_set = Some("applyset-other-v1".into()));
+    assert!(cluster.plan(&[object]).is_empty());
 }
 
 #[test]
-fn a_crash_while_a_lost_object_is_made_again_is_recovered_from() {
+fn an_object_that_was_made_anew_before_a_crash_is_found_and_adopted_after_it() {
     let object = config_map("a", "1");
-    let mut world = World::of(std::slice::from_ref(&object));
-    world.observed.replace(kinds::find("", "ConfigMap").unwrap(), []);
-    let plan = world.plan(std::slice::from_ref(&object));
+    let mut cluster = FakeCluster::of(std::slice::from_ref(&object));
+    cluster.observed.replace(kinds::find("", "ConfigMap").unwrap(), []);
+    let plan = cluster.plan(std::slice::from_ref(&object));
     assert_eq!(plan.changes().next().unwrap().reason(), ChangeReason::Missing);
-    world.begin(&plan);
-    let live = world.live(&object, None, "dayfly");
-    world.observed.insert(live);
-    let plan = world.plan(std::slice::from_ref(&object));
+    cluster.begin(&plan);
+    let live = cluster.live(&object, None, "dayfly");
+    cluster.observed.insert(live);
+    let plan = cluster.plan(std::slice::from_ref(&object));
     assert_eq!(summary(&plan), ["update ConfigMap/survey/a"]);
-    world.apply(&plan);
-    assert!(world.plan(&[object]).is_empty());
+    cluster.apply(&plan);
+    assert!(cluster.plan(&[object]).is_empty());
 }
 
 #[test]
 fn drift_is_repaired_or_reported_as_the_tier_says() {
     let object = config_map("a", "1");
-    let mut world = World::of(std::slice::from_ref(&object));
-    world.edit(&object, |live| {
+    let mut cluster = FakeCluster::of(std::slice::from_ref(&object));
+    cluster.edit(&object, |live| {
         live.owned = None;
         live.managers = ["kubectl-edit".into()].into();
     });
-    let plan = world.plan(std::slice::from_ref(&object));
+    let plan = cluster.plan(std::slice::from_ref(&object));
     assert_eq!(plan.changes().next().unwrap().reason(), ChangeReason::Drifted);
     assert!(plan.force());
-    let report = world.plan_with(std::slice::from_ref(&object), Drift::Report);
-    assert!(report.is_empty() && !report.force() && !report.notes()[0].is_problem());
-    assert_eq!(report.notes()[0].to_string(), "ConfigMap/survey/a: was changed in the cluster by kubectl-edit");
+    let report = cluster.plan_with(std::slice::from_ref(&object), Drift::Report);
+    assert!(report.is_empty() && !report.force() && !report.skipped()[0].is_problem());
+    assert_eq!(report.skipped()[0].to_string(), "ConfigMap/survey/a: was changed in the cluster by kubectl-edit");
 }
 
 #[test]
-fn a_kind_that_cannot_be_read_stops_its_objects_and_all_that_comes_after() {
-    let mut world = World::of(&whole("1"));
-    world.observed.lose(kinds::find("networking.k8s.io", "NetworkPolicy").unwrap());
+fn objects_of_a_kind_that_cannot_be_read_are_skipped_and_block_all_later_waves() {
+    let mut cluster = FakeCluster::of(&whole("1"));
+    cluster.observed.lose(kinds::find("networking.k8s.io", "NetworkPolicy").unwrap());
     let desired: Vec<_> = whole("2").into_iter().filter(|object| object.key().kind != "Ingress").collect();
-    let plan = world.plan(&desired);
+    let plan = cluster.plan(&desired);
     assert!(plan.is_empty(), "{plan}");
-    assert_eq!((plan.blocked(), plan.notes()[0].reason.clone()), (2, SkipReason::Unknown));
-    let removal = plan_removal(&world.inventory, &world.observed);
-    assert!(removal.notes().iter().any(|note| note.reason == SkipReason::Unknown));
+    assert_eq!((plan.blocked(), plan.skipped()[0].reason.clone()), (2, SkipReason::Unknown));
+    let removal = plan_removal(&cluster.inventory, &cluster.observed);
+    assert!(removal.skipped().iter().any(|skipped| skipped.reason == SkipReason::Unknown));
     assert_eq!(removal.deleted_namespaces().count(), 0, "what is unknown in a namespace keeps it");
 }
 
 #[test]
-fn opt_outs_are_honored() {
+fn annotations_that_ask_not_to_delete_or_not_to_reconcile_an_object_are_honored() {
     let object = config_map("a", "1");
-    let mut world = World::of(std::slice::from_ref(&object));
-    world.edit(&object, |live| live.opt_out = OptOut { prune: true, reconcile: false });
-    assert_eq!(world.plan(&[]).notes()[0].reason, SkipReason::PruneDisabled);
-    assert_eq!(summary(&world.plan(&[config_map("a", "2")])).len(), 1);
-    world.edit(&object, |live| live.opt_out = OptOut { prune: true, reconcile: true });
-    assert_eq!(world.plan(&[config_map("a", "2")]).notes()[0].reason, SkipReason::ReconcileDisabled);
-    assert!(world.plan(&[]).is_empty());
+    let mut cluster = FakeCluster::of(std::slice::from_ref(&object));
+    cluster.edit(&object, |live| live.opt_out = OptOut { prune: true, reconcile: false });
+    assert_eq!(cluster.plan(&[]).skipped()[0].reason, SkipReason::PruneDisabled);
+    assert_eq!(summary(&cluster.plan(&[config_map("a", "2")])).len(), 1);
+    cluster.edit(&object, |live| live.opt_out = OptOut { prune: true, reconcile: true });
+    assert_eq!(cluster.plan(&[config_map("a", "2")]).skipped()[0].reason, SkipReason::ReconcileDisabled);
+    assert!(cluster.plan(&[]).is_empty());
     let annotated = |name: &str, word: &str| OptOut::of(&json!({"metadata": {"annotations": {name: word}}}));
     assert!(annotated("helm.sh/resource-policy", "keep").prune);
     assert!(annotated("dayfly.dev/prune", "disabled").prune);
@@ -282,19 +291,19 @@ fn opt_outs_are_honored() {
 }
 
 #[test]
-fn what_lost_its_label_is_not_deleted() {
+fn an_object_that_lost_its_label_is_not_deleted() {
     let object = config_map("a", "1");
-    let mut world = World::of(std::slice::from_ref(&object));
-    world.edit(&object, |live| live.labeled = false);
-    let plan = world.plan(&[]);
+    let mut cluster = FakeCluster::of(std::slice::from_ref(&object));
+    cluster.edit(&object, |live| live.labeled = false);
+    let plan = cluster.plan(&[]);
     assert!(plan.is_empty());
-    assert_eq!(plan.notes()[0].reason, SkipReason::Unlabeled);
+    assert_eq!(plan.skipped()[0].reason, SkipReason::Unlabeled);
 }
 
 #[test]
-fn a_removal_goes_the_other_way_round_and_policies_go_with_their_namespace() {
-    let world = World::of(&whole("1"));
-    let plan = plan_removal(&world.inventory, &world.observed);
+fn a_removal_deletes_in_the_reverse_order_and_policies_with_their_namespace() {
+    let cluster = FakeCluster::of(&whole("1"));
+    let plan = plan_removal(&cluster.inventory, &cluster.observed);
     assert_eq!(
         summary(&plan),
         [
@@ -311,18 +320,18 @@ fn a_removal_goes_the_other_way_round_and_policies_go_with_their_namespace() {
 }
 
 #[test]
-fn a_namespace_stays_when_something_in_it_is_kept_or_somebody_else_s() {
+fn a_namespace_is_not_deleted_while_something_in_it_is_kept_or_belongs_to_another_scope() {
     for edit in [(|live: &mut Live| live.opt_out.prune = true) as fn(&mut Live), |live| {
         live.apply_set = Some("applyset-other-v1".into())
     }] {
-        let mut world = World::of(&whole("1"));
+        let mut cluster = FakeCluster::of(&whole("1"));
         let kept = config_map("kept", "");
-        let mut live = world.live(&kept, None, "dayfly");
+        let mut live = cluster.live(&kept, None, "dayfly");
         edit(&mut live);
-        world.observed.insert(live);
-        let plan = plan_removal(&world.inventory, &world.observed);
+        cluster.observed.insert(live);
+        let plan = plan_removal(&cluster.inventory, &cluster.observed);
         assert_eq!(plan.deleted_namespaces().count(), 0);
-        assert!(plan.notes().iter().any(|note| note.reason == SkipReason::Shelters(kept.key().clone())));
+        assert!(plan.skipped().iter().any(|skipped| skipped.reason == SkipReason::HoldsKept(kept.key().clone())));
     }
 }
 
@@ -332,6 +341,9 @@ fn an_immutable_field_is_a_replacement_only_where_the_object_agrees_and_never_fo
         let api = if kind == "Deployment" { "apps/v1" } else { "v1" };
         let mut object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": "a", "namespace": "n"},
             "spec": {pointer: value}});
+        if kind == "Deployment" {
+            object["spec"]["template"] = pod();
+        }
         if agrees {
             object["metadata"]["annotations"] = json!({immutable::REPLACE: "enabled"});
         }
@@ -342,12 +354,12 @@ fn an_immutable_field_is_a_replacement_only_where_the_object_agrees_and_never_fo
         ("Deployment", "selector", true, true),
         ("PersistentVolumeClaim", "storageClassName", true, false),
     ] {
-        let world = World::of(&[with(kind, pointer, "1", agrees)]);
-        let plan = world.plan(&[with(kind, pointer, "2", agrees)]);
+        let cluster = FakeCluster::of(&[with(kind, pointer, "1", agrees)]);
+        let plan = cluster.plan(&[with(kind, pointer, "2", agrees)]);
         let replacements = plan.changes().filter(|change| change.action() == ChangeAction::Replace).count();
         assert_eq!((replacements == 1, plan.is_empty()), (replaced, !replaced), "{kind} {agrees}");
-        assert!(replaced || matches!(plan.notes()[0].reason, SkipReason::Immutable(_)));
-        let unrelated = world.plan(&[with(kind, pointer, "1", !agrees)]);
+        assert!(replaced || matches!(plan.skipped()[0].reason, SkipReason::Immutable(_)));
+        let unrelated = cluster.plan(&[with(kind, pointer, "1", !agrees)]);
         assert_eq!(unrelated.changes().next().unwrap().action(), ChangeAction::Update);
     }
 }
@@ -355,14 +367,14 @@ fn an_immutable_field_is_a_replacement_only_where_the_object_agrees_and_never_fo
 #[test]
 fn an_object_that_is_being_deleted_is_waited_for() {
     let object = config_map("a", "1");
-    let mut world = World::of(std::slice::from_ref(&object));
-    world.edit(&object, |live| live.deleting = true);
-    let plan = world.plan(&[config_map("a", "2")]);
-    assert!(plan.is_empty() && matches!(plan.notes()[0].reason, SkipReason::Terminating(_)));
+    let mut cluster = FakeCluster::of(std::slice::from_ref(&object));
+    cluster.edit(&object, |live| live.deleting = true);
+    let plan = cluster.plan(&[config_map("a", "2")]);
+    assert!(plan.is_empty() && matches!(plan.skipped()[0].reason, SkipReason::Terminating(_)));
 }
 
 #[test]
-fn what_a_tier_has_once_cannot_stand_in_for_an_instance() {
+fn a_plan_for_shared_objects_does_nothing_to_the_inventory_of_an_instance() {
     let objects = whole("1");
     let manifests = Manifests { digest: Digest::of(b""), objects };
     let shared = Inventory::new("sandbox".parse().unwrap());
@@ -373,20 +385,20 @@ fn what_a_tier_has_once_cannot_stand_in_for_an_instance() {
 
 #[test]
 fn a_removal_under_way_is_not_asked_for_again() {
-    let mut world = World::of(&whole("1"));
-    world.edit(&whole("1")[0], |live| live.deleting = true);
-    let plan = plan_removal(&world.inventory, &world.observed);
+    let mut cluster = FakeCluster::of(&whole("1"));
+    cluster.edit(&whole("1")[0], |live| live.deleting = true);
+    let plan = plan_removal(&cluster.inventory, &cluster.observed);
     assert!(plan.is_empty() && plan.is_removal());
-    assert!(plan.notes().iter().all(|note| matches!(note.reason, SkipReason::Terminating(_))));
-    assert_eq!(plan.notes().len(), 4);
+    assert!(plan.skipped().iter().all(|skipped| matches!(skipped.reason, SkipReason::Terminating(_))));
+    assert_eq!(plan.skipped().len(), 4);
 }
 
 #[test]
 fn recording_the_same_pass_twice_changes_nothing() {
-    let mut world = World::of(&[]);
+    let mut cluster = FakeCluster::of(&[]);
     let pass = LastPass { expires: Some("soon".into()), ..LastPass::default() };
-    assert!(world.inventory.passed(pass.clone()));
-    assert!(!world.inventory.passed(LastPass { revision: Some([1; 20].into()), ..pass }));
+    assert!(cluster.inventory.passed(pass.clone()));
+    assert!(!cluster.inventory.passed(LastPass { revision: Some([1; 20].into()), ..pass }));
 }
 
 /// Sets of config maps and deployments, each with one of a few names and values.
@@ -412,31 +424,31 @@ fn desired() -> impl Strategy<Value = Vec<Object>> {
 proptest! {
     #[test]
     fn after_an_apply_the_plan_is_empty(steps in prop::collection::vec(desired(), 1..5)) {
-        let mut world = World::new();
+        let mut cluster = FakeCluster::new();
         for desired in &steps {
-            world.settle(desired);
-            prop_assert!(world.plan(desired).is_empty());
-            prop_assert_eq!(world.observed.len(), desired.len());
-            prop_assert_eq!(world.inventory.len(), desired.len());
+            cluster.converge(desired);
+            prop_assert!(cluster.plan(desired).is_empty());
+            prop_assert_eq!(cluster.observed.len(), desired.len());
+            prop_assert_eq!(cluster.inventory.len(), desired.len());
         }
     }
 
     #[test]
     fn nothing_is_deleted_that_is_not_in_the_inventory(mine in desired(), others in desired(), next in desired()) {
-        let mut world = World::of(&mine);
-        world.inventory.stored_as(Some("1".into()));
+        let mut cluster = FakeCluster::of(&mine);
+        cluster.inventory.stored_as(Some("1".into()));
         let mut foreign = vec![];
         for object in &others {
-            if world.inventory.get(object.key()).is_none() {
-                let live = world.live(object, None, "dayfly");
+            if cluster.inventory.get(object.key()).is_none() {
+                let live = cluster.live(object, None, "dayfly");
                 foreign.push(live.clone());
-                world.observed.insert(live);
+                cluster.observed.insert(live);
             }
         }
-        for plan in [world.plan(&next), plan_removal(&world.inventory, &world.observed)] {
+        for plan in [cluster.plan(&next), plan_removal(&cluster.inventory, &cluster.observed)] {
             for change in plan.changes().filter(|change| change.action() != ChangeAction::Create) {
                 prop_assert!(foreign.iter().all(|live| Some(&*live.uid) != change.uid()));
-                let entry = world.inventory.get(change.key()).unwrap();
+                let entry = cluster.inventory.get(change.key()).unwrap();
                 prop_assert_eq!(entry.uid.as_deref(), change.uid());
             }
         }
@@ -445,14 +457,14 @@ proptest! {
 
 #[test]
 fn a_plan_s_debug_form_shows_no_content() {
-    let world = World::new();
-    let plan = world.plan(&[config_map("a", "canary-value")]);
+    let cluster = FakeCluster::new();
+    let plan = cluster.plan(&[config_map("a", "canary-value")]);
     assert!(!format!("{plan:?}").contains("canary-value"));
 }
 
 #[test]
-fn routes_go_alone_where_nothing_is_admitted() {
-    let world = World::of(&whole("1"));
-    let plan = plan_no_routes(&world.inventory, &world.observed);
+fn the_plan_without_routes_deletes_the_routes_and_nothing_else() {
+    let cluster = FakeCluster::of(&whole("1"));
+    let plan = plan_no_routes(&cluster.inventory, &cluster.observed);
     assert_eq!(summary(&plan), ["delete networking.k8s.io/Ingress/survey/web"]);
 }

@@ -1,0 +1,179 @@
+use std::fs;
+
+use dayfly_git::{Commit, MAIN, update_branch};
+use dayfly_lifecycle::{FileEdit, ProposalAction};
+use dayfly_model::platform::environment::Changes;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{Carried, carry};
+
+const BRANCH: &str = "refs/heads/dayfly/retire/survey/pilot";
+const SURVEY: &str = "apps/survey/app.yaml";
+
+/// A bare repository with a platform of two apps.
+struct TestRepository {
+    folder: TempDir,
+    repository: Repository,
+    calls: Calls,
+}
+
+impl TestRepository {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("source");
+        for app in ["survey", "signup"] {
+            fs::create_dir_all(source.join("apps").join(app)).unwrap();
+            fs::write(source.join(format!("apps/{app}/app.yaml")), app).unwrap();
+        }
+        let bare = folder.path().join("test.git");
+        dayfly_git::seed(&source, &bare, Timestamp::UNIX_EPOCH).unwrap();
+        let repository = Repository::open(&bare).unwrap();
+        Self { folder, repository, calls: Calls::default() }
+    }
+
+    fn tip(&self) -> Tip {
+        self.repository.tip().unwrap()
+    }
+
+    fn forge(&self) -> Branches<'_> {
+        Branches::new(&self.repository, &self.calls)
+    }
+
+    fn propose(&self, proposal: &Proposal) -> ChangeRequest {
+        self.forge().propose(proposal, &self.tip(), Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    fn state(&self, proposal: &Proposal) -> ProposalState {
+        self.forge().state(proposal, &self.tip()).unwrap()
+    }
+
+    fn head(&self) -> Revision {
+        self.repository.branch_tip(BRANCH).unwrap().unwrap()
+    }
+
+    /// Writes a file by a commit on the default branch.
+    fn change(&self, path: &str, text: &str) {
+        let edits = vec![(path.to_owned(), Some(text.as_bytes().to_vec()))];
+        let commit = Commit { edits, message: "a change\n".into(), time: Timestamp::UNIX_EPOCH };
+        update_branch(&self.repository, MAIN, |_| Ok(commit.clone())).unwrap();
+    }
+
+    fn git(&self) -> git2::Repository {
+        git2::Repository::open(self.folder.path().join("test.git")).unwrap()
+    }
+}
+
+/// The proposal to change a file of the survey, or to remove it.
+fn proposal(by: Changes, path: &str, content: Option<&str>) -> Proposal {
+    Proposal {
+        action: ProposalAction::Retire,
+        apps: vec!["survey".parse().unwrap()],
+        tier: "pilot".parse().unwrap(),
+        by,
+        branch: BRANCH.trim_start_matches("refs/heads/").into(),
+        edits: vec![FileEdit { path: path.into(), content: content.map(|text| text.as_bytes().into()) }],
+        title: "survey: retire from pilot".into(),
+        body: String::new(),
+        labels: vec![],
+        reason: "nobody needs it".into(),
+    }
+}
+
+fn removal() -> Proposal {
+    proposal(Changes::PullRequest, SURVEY, None)
+}
+
+#[test]
+fn a_proposal_is_put_on_its_branch_once_and_found_again() {
+    let test = TestRepository::new();
+    assert_eq!(test.state(&removal()), ProposalState::Absent);
+    let request = test.propose(&removal());
+    assert_eq!((request.branch.as_str(), request.is_new), ("dayfly/retire/survey/pilot", true));
+    let (head, writes) = (test.head(), test.calls.writes());
+    assert_eq!(test.repository.file_id(head, SURVEY).unwrap(), None);
+
+    let standing = ChangeRequest { is_new: false, ..request };
+    assert_eq!(test.state(&removal()), ProposalState::Open(standing.clone()));
+    assert_eq!(test.propose(&removal()), standing);
+    assert_eq!((test.head(), test.calls.writes()), (head, writes), "the second time writes nothing");
+}
+
+#[test]
+fn a_proposal_stands_while_the_default_branch_changes_other_files() {
+    let test = TestRepository::new();
+    test.propose(&removal());
+    test.change("apps/signup/app.yaml", "another");
+    assert!(!test.propose(&removal()).is_new);
+}
+
+#[test]
+fn a_proposal_whose_file_changed_since_is_made_anew_on_the_tip() {
+    let test = TestRepository::new();
+    test.propose(&removal());
+    test.change(SURVEY, "another");
+    assert_eq!(test.state(&removal()), ProposalState::Outdated);
+    assert!(test.propose(&removal()).is_new);
+    assert_eq!(test.repository.first_parent(test.head()).unwrap(), Some(test.tip().revision));
+}
+
+#[test]
+fn a_proposal_with_other_edits_replaces_the_one_before() {
+    let test = TestRepository::new();
+    test.propose(&proposal(Changes::PullRequest, SURVEY, Some("suspended")));
+    assert_eq!(test.state(&removal()), ProposalState::Outdated);
+    assert!(test.propose(&removal()).is_new);
+    assert_eq!(test.repository.file_id(test.head(), SURVEY).unwrap(), None);
+}
+
+#[test]
+fn the_removal_of_a_folder_stands_like_that_of_its_files() {
+    let test = TestRepository::new();
+    let folder = proposal(Changes::PullRequest, "apps/survey/", None);
+    assert!(test.propose(&folder).is_new);
+    assert!(!test.propose(&folder).is_new);
+    let other = proposal(Changes::PullRequest, "apps/signup/", None);
+    assert_eq!(test.state(&other), ProposalState::Outdated);
+}
+
+#[test]
+fn a_merged_proposal_is_made_anew_where_it_is_wanted_again() {
+    let test = TestRepository::new();
+    test.propose(&removal());
+    let merged = git2::Oid::from_bytes(test.head().as_bytes()).unwrap();
+    test.git().reference(MAIN, merged, true, "merge").unwrap();
+    test.change(SURVEY, "back again");
+    assert_eq!(test.state(&removal()), ProposalState::Merged);
+    assert!(test.propose(&removal()).is_new);
+}
+
+#[test]
+fn what_a_person_made_of_a_proposal_is_left_as_it_is() {
+    let test = TestRepository::new();
+    test.propose(&removal());
+    let git = test.git();
+    let person = git2::Signature::now("Maya", "maya@example.com").unwrap();
+    let proposed = git.find_commit(git2::Oid::from_bytes(test.head().as_bytes()).unwrap()).unwrap();
+    let tree = proposed.tree().unwrap();
+    git.commit(Some(BRANCH), &person, &person, "not yet", &tree, &[&proposed]).unwrap();
+    let head = test.head();
+    test.change(SURVEY, "another");
+    assert!(matches!(test.state(&removal()), ProposalState::Open(_)));
+    assert!(!test.propose(&removal()).is_new);
+    assert_eq!(test.head(), head);
+}
+
+#[test]
+fn the_tier_says_whether_a_proposal_is_committed_or_waits_on_a_branch() {
+    let test = TestRepository::new();
+    let carry =
+        |tip: &Tip, by| carry(&test.repository, tip, &proposal(by, SURVEY, None), Timestamp::UNIX_EPOCH, &test.calls);
+    let before = test.tip();
+    let waiting = carry(&before, Changes::PullRequest).unwrap();
+    assert!(matches!(waiting, Carried::Proposed(request) if request.is_new));
+    assert_eq!(test.tip(), before);
+    let committed = carry(&before, Changes::Commit).unwrap();
+    assert_eq!(committed, Carried::Committed(test.tip().revision));
+    let late = carry(&before, Changes::Commit);
+    assert!(matches!(late, Err(Error::Moved { .. })), "the branch moved since: {late:?}");
+}
