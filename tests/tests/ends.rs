@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use dayfly_controller::Pass;
 use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::rule::Rule;
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::item;
 use dayfly_tests::world::World;
 use serde_json::json;
 
-fn found<'a>(pass: &'a Pass, rule: &str) -> Vec<&'a Diagnostic> {
-    pass.diagnostics.iter().filter(|found| found.rule == rule).collect()
+fn found<'a>(pass: &'a Pass, rule: &Rule) -> Vec<&'a Diagnostic> {
+    pass.diagnostics.iter().filter(|found| found.rule == *rule).collect()
 }
 
 fn moves_to(world: &World, from: &str, to: &str) {
@@ -60,7 +61,7 @@ async fn what_a_tier_left_goes_from_a_cluster_that_nobody_names_any_more_when_th
     moves_to(&world, "elsewhere", "production");
     let waits = world.reconciler().pass(world.now()).await.unwrap();
     assert!(world.has_namespace_on("elsewhere", PRODUCTION).await && !world.has_namespace(PRODUCTION).await);
-    let told = found(&waits, "remove/stays");
+    let told = found(&waits, &Rule::REMOVE_STAYS);
     let why = "go-links moves to another cluster and goes on running on elsewhere until it runs there";
     assert!(told.iter().any(|found| found.message == why), "{told:?}");
 
@@ -81,7 +82,7 @@ async fn a_cluster_that_a_tier_left_and_that_cannot_be_asked_is_told_of_until_pe
     world.lose_context("elsewhere");
     moves_to(&world, "elsewhere", "production");
     let pass = world.reconciler().pass(world.now()).await.unwrap();
-    let [told] = &found(&pass, "remove/unknown")[..] else { panic!("{:?}", pass.diagnostics) };
+    let [told] = &found(&pass, &Rule::REMOVE_UNKNOWN)[..] else { panic!("{:?}", pass.diagnostics) };
     let fact = "production was there before, and what it left runs on: there is no usable connection: ";
     assert!(told.path.starts_with("elsewhere: ") && told.message.starts_with(fact), "{told}");
     assert!(pass.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", pass.items);

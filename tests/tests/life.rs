@@ -7,6 +7,7 @@ use dayfly_controller::Pass;
 use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_model::digest::Digest;
 use dayfly_model::names::InstanceKey;
+use dayfly_model::rule::Rule;
 use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::item;
@@ -195,7 +196,7 @@ async fn policies_are_those_that_were_approved() {
     let survey = item(&pass, "quarterly-feedback");
     assert_eq!((survey.phase, pass.changes.len()), (Phase::Stalled, 0), "{}", survey.message);
     assert!(survey.message.contains("registry"), "{}", survey.message);
-    assert!(pass.diagnostics.iter().any(|found| found.rule == "approval/control"));
+    assert!(pass.diagnostics.iter().any(|found| found.rule == Rule::APPROVAL_CONTROL));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +235,7 @@ async fn an_emptied_platform_deletes_nothing_until_it_is_confirmed() {
     world.commit(&[("apps/", None)]);
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert_eq!((pass.writes, pass.changes.len()), (0, 0));
-    let told = pass.diagnostics.iter().find(|found| found.rule == "remove/stays").unwrap();
+    let told = pass.diagnostics.iter().find(|found| found.rule == Rule::REMOVE_STAYS).unwrap();
     assert_eq!(told.help.as_deref(), Some("if all apps are meant to go, confirm it: dayfly retire --confirm"));
 
     world.record(LedgerFact::Confirmation);
@@ -254,7 +255,7 @@ async fn the_last_app_goes_when_a_person_retired_it() {
     world.commit(&[("apps/quarterly-feedback/", None)]);
     assert_eq!(reconciler.pass(world.now()).await.unwrap().changes.len(), 0);
     let (items, told) = reconciler.status(world.now()).await.unwrap();
-    assert!(items.is_empty() && told.iter().any(|found| found.rule == "remove/stays"), "{told:?}");
+    assert!(items.is_empty() && told.iter().any(|found| found.rule == Rule::REMOVE_STAYS), "{told:?}");
     world.record(LedgerFact::Retirement { app: "quarterly-feedback".parse().unwrap() });
     reconciler.pass(world.now()).await.unwrap();
     assert!(!world.has_namespace("quarterly-feedback-sandbox").await);
@@ -328,7 +329,7 @@ async fn a_retirement_that_cannot_be_written_stops_nobody() {
     git.reference("refs/heads/dayfly/retire/_expired", tip, false, "in the way").unwrap();
     world.days_pass(60);
     let pass = reconciler.pass(world.now()).await.unwrap();
-    assert!(pass.diagnostics.iter().any(|found| found.rule == "retire/waits"), "{:#?}", pass.diagnostics);
+    assert!(pass.diagnostics.iter().any(|found| found.rule == Rule::RETIRE_WAITS), "{:#?}", pass.diagnostics);
     assert!(!pass.retired.is_empty(), "the sandbox's apps go");
 }
 
@@ -346,7 +347,7 @@ async fn an_app_that_moves_leaves_its_old_tier_only_when_it_is_healthy_in_the_ne
     world.approve();
     for _ in 0..3 {
         let pass = reconciler.watch_pass(world.now()).await.unwrap();
-        assert!(pass.diagnostics.iter().any(|found| found.rule == "remove/stays"), "{:#?}", pass.diagnostics);
+        assert!(pass.diagnostics.iter().any(|found| found.rule == Rule::REMOVE_STAYS), "{:#?}", pass.diagnostics);
     }
     assert!(world.has_namespace("quarterly-feedback-pilot").await);
     assert!(world.has_namespace("quarterly-feedback-sandbox").await);

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use dayfly_controller::{Pass, Reconciler};
 use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_model::digest::Revision;
+use dayfly_model::rule::Rule;
 use dayfly_plan::status::Phase;
 use dayfly_tests::apps::item;
 use dayfly_tests::world::World;
@@ -239,7 +240,7 @@ async fn a_memory_that_cannot_be_kept_stops_nothing() {
     let mut reconciler = world.reconciler().at_stated_times(false).remembering(folder.join("lifecycle.json"));
     let pass = reconciler.pass(world.now()).await.unwrap();
     assert!(pass.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", pass.items);
-    let told: Vec<_> = pass.diagnostics.iter().map(|found| found.rule.as_str()).collect();
+    let told: Vec<_> = pass.diagnostics.iter().map(|found| found.rule.id()).collect();
     assert_eq!(told, ["retire/memory"], "{:#?}", pass.diagnostics);
 }
 
@@ -270,7 +271,7 @@ async fn what_a_rewritten_history_knows_nothing_of_goes_when_a_person_confirms_t
     world.approve();
     let pass = world.reconciler().pass(world.now()).await.unwrap();
     assert!(world.has_namespace("extra-sandbox").await);
-    let told = pass.diagnostics.iter().find(|found| found.rule == "remove/stays").unwrap();
+    let told = pass.diagnostics.iter().find(|found| found.rule == Rule::REMOVE_STAYS).unwrap();
     assert!(told.help.as_ref().is_some_and(|help| help.ends_with("dayfly retire --confirm")), "{told:?}");
     world.record(LedgerFact::Confirmation);
     world.reconciler().pass(world.now()).await.unwrap();

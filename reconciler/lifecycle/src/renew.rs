@@ -4,6 +4,7 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::AppName;
 use dayfly_model::platform::app::Lifetime;
 use dayfly_model::platform::{Environment, Platform, duration_text};
+use dayfly_model::rule::Rule;
 use dayfly_model::snapshot::Snapshot;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -29,8 +30,7 @@ pub fn renew(
     let now = situation.now;
     let life = situation.life(name);
     let refuse = |field: &str, message: String, help: String| {
-        let refusal = Diagnostic::error("renew/refused", &*app.spans.path, format!("{field}: {message}"));
-        Err(refusal.at(app.spans.position(field)).about(name).help(help))
+        Err(app.spans.finding(Rule::RENEW_REFUSED, field, message).about(name).help(help))
     };
     let today = now.to_zoned(TimeZone::UTC).date();
     let is_renewed_today = app.renewed == Some(today);
