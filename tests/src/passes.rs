@@ -56,7 +56,7 @@ pub fn changed_apps(pass: &Pass) -> BTreeSet<&str> {
 
 /// The findings of a rule.
 pub fn findings_of<'a>(pass: &'a Pass, rule: &str) -> Vec<&'a Diagnostic> {
-    pass.diagnostics.iter().filter(|finding| finding.rule == rule).collect()
+    pass.diagnostics.iter().filter(|finding| finding.rule.id() == rule).collect()
 }
 
 /// All findings as a person reads them.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dayfly_calls::Stopped;
+use dayfly_model::rule::Rule;
 use dayfly_plan::inventory::InventoryError;
 use serde_json::Value;
 
@@ -167,32 +168,32 @@ impl ClusterError {
         }
     }
 
-    /// A stable word for conditions and metrics.
-    pub fn reason(&self) -> &'static str {
+    /// The rule of findings about it; its name is a stable word for conditions and metrics.
+    pub fn rule(&self) -> Rule {
         match &self.kind {
-            ClusterErrorKind::NotConfigured(_) => "NotConfigured",
-            ClusterErrorKind::Unreachable(_) => "Unreachable",
-            ClusterErrorKind::Unauthorized(_) => "Unauthorized",
-            ClusterErrorKind::Forbidden { .. } => "Forbidden",
-            ClusterErrorKind::Quota(_) => "QuotaExceeded",
-            ClusterErrorKind::QuotaUncounted => "QuotaUncounted",
-            ClusterErrorKind::Refused(_) => "Refused",
-            ClusterErrorKind::Webhook(_) => "WebhookFailed",
-            ClusterErrorKind::NamespaceTerminating => "NamespaceTerminating",
-            ClusterErrorKind::NamespaceMissing => "NamespaceMissing",
-            ClusterErrorKind::KindMissing(_) => "KindMissing",
-            ClusterErrorKind::NotFound => "NotFound",
-            ClusterErrorKind::Foreign(_) => "ForeignObject",
-            ClusterErrorKind::Owned(_) => "FieldConflict",
-            ClusterErrorKind::Moved(_) => "Moved",
-            ClusterErrorKind::Immutable(_) => "Immutable",
-            ClusterErrorKind::Invalid(_) => "Invalid",
-            ClusterErrorKind::Busy { .. } => "Busy",
-            ClusterErrorKind::StorageRefuses(_) => "StorageRefuses",
-            ClusterErrorKind::Server { .. } => "ServerError",
-            ClusterErrorKind::TimedOut { .. } => "TimedOut",
-            ClusterErrorKind::Inventory(_) => "InventoryUnreadable",
-            ClusterErrorKind::Stopped(_) => "Stopped",
+            ClusterErrorKind::NotConfigured(_) => Rule::CLUSTER_NOT_CONFIGURED,
+            ClusterErrorKind::Unreachable(_) => Rule::CLUSTER_UNREACHABLE,
+            ClusterErrorKind::Unauthorized(_) => Rule::CLUSTER_UNAUTHORIZED,
+            ClusterErrorKind::Forbidden { .. } => Rule::CLUSTER_FORBIDDEN,
+            ClusterErrorKind::Quota(_) => Rule::CLUSTER_QUOTA_EXCEEDED,
+            ClusterErrorKind::QuotaUncounted => Rule::CLUSTER_QUOTA_UNCOUNTED,
+            ClusterErrorKind::Refused(_) => Rule::CLUSTER_REFUSED,
+            ClusterErrorKind::Webhook(_) => Rule::CLUSTER_WEBHOOK_FAILED,
+            ClusterErrorKind::NamespaceTerminating => Rule::CLUSTER_NAMESPACE_TERMINATING,
+            ClusterErrorKind::NamespaceMissing => Rule::CLUSTER_NAMESPACE_MISSING,
+            ClusterErrorKind::KindMissing(_) => Rule::CLUSTER_KIND_MISSING,
+            ClusterErrorKind::NotFound => Rule::CLUSTER_NOT_FOUND,
+            ClusterErrorKind::Foreign(_) => Rule::CLUSTER_FOREIGN_OBJECT,
+            ClusterErrorKind::Owned(_) => Rule::CLUSTER_FIELD_CONFLICT,
+            ClusterErrorKind::Moved(_) => Rule::CLUSTER_MOVED,
+            ClusterErrorKind::Immutable(_) => Rule::CLUSTER_IMMUTABLE,
+            ClusterErrorKind::Invalid(_) => Rule::CLUSTER_INVALID,
+            ClusterErrorKind::Busy { .. } => Rule::CLUSTER_BUSY,
+            ClusterErrorKind::StorageRefuses(_) => Rule::CLUSTER_STORAGE_REFUSES,
+            ClusterErrorKind::Server { .. } => Rule::CLUSTER_SERVER_ERROR,
+            ClusterErrorKind::TimedOut { .. } => Rule::CLUSTER_TIMED_OUT,
+            ClusterErrorKind::Inventory(_) => Rule::CLUSTER_INVENTORY_UNREADABLE,
+            ClusterErrorKind::Stopped(_) => Rule::CLUSTER_STOPPED,
         }
     }
 
@@ -350,7 +351,7 @@ mod tests {
         ] {
             let error =
                 ClusterError { cluster: "c".into(), subject: "o".into(), kind: fact(status, message, json!({})) };
-            assert_eq!(error.reason(), reason, "{message}");
+            assert_eq!(error.rule().name(), reason, "{message}");
             assert!(!error.help().is_empty());
         }
     }

@@ -3,6 +3,7 @@
 use dayfly_cluster::ClusterError;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::object::ObjectKey;
+use dayfly_model::rule::Rule;
 use dayfly_model::scope::Scope;
 use dayfly_plan::health::Health;
 use dayfly_plan::inventory::InventoryError;
@@ -12,7 +13,7 @@ use dayfly_plan::removal::Withheld;
 /// A cluster's error: its place is the cluster and the object.
 pub(crate) fn of_error(error: &ClusterError) -> Diagnostic {
     let place = format!("{}: {}", error.cluster, error.subject);
-    Diagnostic::error(&format!("cluster/{}", error.reason()), place, error.kind.to_string()).help(error.help())
+    Diagnostic::new(error.rule(), place, error.kind.to_string()).help(error.help())
 }
 
 /// The errors of a cluster's kinds. What happens to many of them alike is reported once.
@@ -33,7 +34,7 @@ pub(crate) fn of_cluster(errors: &[ClusterError]) -> Vec<Diagnostic> {
 
 /// An inventory of nothing that git knows, and that cannot be read.
 pub(crate) fn of_inventory(error: &InventoryError) -> Diagnostic {
-    Diagnostic::error("cluster/inventory", error.name.clone(), error.to_string()).help(error.help())
+    Diagnostic::new(Rule::CLUSTER_INVENTORY, error.name.clone(), error.to_string()).help(error.help())
 }
 
 /// An object whose deletion was asked for and does not end, in the words that the next plan has for it.
@@ -46,13 +47,13 @@ pub(crate) fn of_deletion((key, health): &(ObjectKey, Health)) -> Option<Diagnos
 pub(crate) fn of_skipped(skipped: &Skipped) -> Diagnostic {
     let (place, text) = (skipped.key.to_string(), skipped.to_string());
     let fact = text.strip_prefix(&format!("{place}: ")).unwrap_or(&text);
-    let make = if skipped.is_problem() { Diagnostic::error } else { Diagnostic::warning };
-    make("cluster/left-alone", place, fact.to_owned()).help(skipped.help())
+    let found = Diagnostic::new(Rule::CLUSTER_LEFT_ALONE, place, fact.to_owned()).help(skipped.help());
+    if skipped.is_problem() { found } else { found.as_warning() }
 }
 
 /// A removal that does not happen.
 pub(crate) fn of_withheld(withheld: &Withheld) -> Diagnostic {
-    let found = Diagnostic::warning("remove/stays", withheld.scope.to_string(), withheld.why.clone());
+    let found = Diagnostic::new(Rule::REMOVE_STAYS, withheld.scope.to_string(), withheld.why.clone());
     about(found.help(withheld.help.clone()), &withheld.scope)
 }
 

@@ -10,6 +10,7 @@ use dayfly_lifecycle::retire::{self, RetirePlan};
 use dayfly_lifecycle::{Proposal, ProposalAction, suspend};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, InstanceKey, TierName};
+use dayfly_model::rule::Rule;
 use dayfly_model::snapshot::Snapshot;
 use jiff::Timestamp;
 
@@ -107,7 +108,7 @@ impl Mainline {
                 }
                 // What cannot be retired now stops nobody else.
                 Err(error) => {
-                    let found = Diagnostic::warning("retire/waits", tip.short_branch(), error.to_string());
+                    let found = Diagnostic::new(Rule::RETIRE_WAITS, tip.short_branch(), error.to_string());
                     retirement.diagnostics.push(Diagnostic { help: error.help(), ..found });
                 }
                 Ok(Carried::Committed(commit)) => {
@@ -138,7 +139,7 @@ impl Mainline {
 /// What is due and does not go, as findings.
 fn findings(plan: &RetirePlan) -> Vec<Diagnostic> {
     let doubt = plan.doubt.as_ref().map(|doubt| {
-        let found = Diagnostic::warning("retire/clock", "clock", doubt);
+        let found = Diagnostic::new(Rule::RETIRE_CLOCK, "clock", doubt);
         found.help("look at the machine's time; what is due waits meanwhile")
     });
     plan.refused.iter().map(|refused| refused.diagnostic()).chain(doubt).collect()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use dayfly_lifecycle::Clock;
 use dayfly_lifecycle::retire::Announcements;
 use dayfly_model::diagnostic::Diagnostic;
+use dayfly_model::rule::Rule;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +83,7 @@ impl Memory {
             }
             Err(error) => {
                 let message = format!("cannot be written: {error}; what was announced is forgotten by a restart");
-                let found = Diagnostic::warning("retire/memory", path.display().to_string(), message);
+                let found = Diagnostic::new(Rule::RETIRE_MEMORY, path.display().to_string(), message);
                 Some(found.help("make room on the disk, or let Dayfly write there; nothing goes sooner for it"))
             }
         }

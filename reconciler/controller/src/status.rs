@@ -54,7 +54,7 @@ struct Known<'a> {
 impl Sources<'_> {
     /// The status of every app that was asked for, and when something is due next.
     pub fn report(&self, progress: &mut Progress, removals: &Removals, pass: &mut Pass) {
-        let failed = pass.diagnostics.iter().filter(|found| found.is_error() && found.rule.starts_with("cluster/"));
+        let failed = pass.diagnostics.iter().filter(|found| found.is_error() && found.rule.is_cluster());
         let failures: BTreeMap<_, _> =
             failed.rev().filter_map(|found| Some((found.app.clone()?, found.to_string()))).collect();
         let withheld = removals.withheld.iter().rev();

@@ -14,6 +14,7 @@ use dayfly_model::digest::{Digest, Revision};
 use dayfly_model::names::{AppName, InstanceKey, TierName};
 use dayfly_model::platform::Platform;
 use dayfly_model::platform::environment::ClusterRef;
+use dayfly_model::rule::Rule;
 use dayfly_model::snapshot::Snapshot;
 use jiff::Timestamp;
 
@@ -60,8 +61,8 @@ impl View {
         found.extend(self.evaluation.instances.values().flat_map(|evaluated| evaluated.diagnostics()).cloned());
         if self.control_waits {
             found.push(
-                Diagnostic::warning(
-                    "approval/control",
+                Diagnostic::new(
+                    Rule::APPROVAL_CONTROL,
                     "environments/, policies/, .github/",
                     format!(
                         "changes since {} wait for approval; what was approved holds meanwhile",

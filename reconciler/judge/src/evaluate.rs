@@ -8,6 +8,7 @@ use dayfly_model::digest::Digest;
 use dayfly_model::names::{AppName, InstanceKey, TemplateRef, TierName};
 use dayfly_model::platform::environment::Changes;
 use dayfly_model::platform::{App, Instance, Item, Platform};
+use dayfly_model::rule::Rule;
 use jiff::Timestamp;
 use rayon::prelude::*;
 
@@ -284,8 +285,8 @@ fn evaluate(
     let decision = match policies {
         Ok(policies) => policies.decide(&instance, Arc::new(manifests), &cost, desired.tip.readable_waivers(), now),
         Err(_) => {
-            let error = Diagnostic::error(
-                "policy/unreadable",
+            let error = Diagnostic::new(
+                Rule::POLICY_UNREADABLE,
                 "policies/",
                 "the policies cannot be read, so nothing is admitted",
             )
@@ -322,12 +323,10 @@ fn over_budget(tip: &Platform, instances: &BTreeMap<AppName, Arc<Evaluated>>) ->
         let limit = environment.budget.per_cost_center.filter(|limit| sum > *limit)?;
         let (field, currency) = ("spec.budget.perCostCenter", &environment.prices.currency);
         let apps = if apps == 1 { "one app".to_owned() } else { format!("{apps} apps") };
-        let message = format!(
-            "{field}: {cost_center} may cost {sum:.2} {currency} a month with {apps} in {tier}, more than {limit}"
-        );
-        let found = Diagnostic::warning("budget/cost-center", &*environment.spans.path, message);
-        let help = "Retire or suspend an app of that cost center, let one ask for less, or raise the budget.";
-        Some(found.at(environment.spans.position(field)).help(help))
+        let message =
+            format!("{cost_center} may cost {sum:.2} {currency} a month with {apps} in {tier}, more than {limit}");
+        let found = environment.spans.finding(Rule::BUDGET_COST_CENTER, field, message);
+        Some(found.help("Retire or suspend an app of that cost center, let one ask for less, or raise the budget."))
     });
     over.collect()
 }

@@ -34,11 +34,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use dayfly_model::diagnostic::{Diagnostic, Diagnostics, Position, Severity};
+use dayfly_model::diagnostic::{Diagnostic, Diagnostics, Position};
 use dayfly_model::digest::Digest;
 use dayfly_model::object::Object;
 use dayfly_model::platform::environment::Enforcement;
 use dayfly_model::platform::{Instance, Waiver};
+use dayfly_model::rule::Rule;
 use jiff::Timestamp;
 use regorus::rvm::Program;
 use serde_json::Value;
@@ -153,7 +154,7 @@ impl fmt::Debug for Sealed {
 }
 
 fn unsound(why: &str) -> Diagnostic {
-    let found = Diagnostic::error("policy/unsound", "", format!("what was admitted does not read back: {why}"));
+    let found = Diagnostic::new(Rule::POLICY_UNSOUND, "", format!("what was admitted does not read back: {why}"));
     found.help("this is a defect of Dayfly; what runs goes on unchanged")
 }
 
@@ -200,7 +201,7 @@ impl PolicySet {
             match waived(&diagnostic, instance, &waivers, now) {
                 Waived::Yes(note) => warnings.push(note),
                 Waived::No(diagnostic) if denies => violations.push(diagnostic),
-                Waived::No(diagnostic) => warnings.push(Diagnostic { severity: Severity::Warning, ..diagnostic }),
+                Waived::No(diagnostic) => warnings.push(diagnostic.as_warning()),
             }
         }
         violations.sort();
@@ -226,7 +227,7 @@ impl PolicySet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Finding {
     warns: bool,
-    rule: String,
+    rule: Rule,
     object: Option<String>,
     field: Option<String>,
     message: String,
@@ -234,8 +235,8 @@ struct Finding {
 }
 
 impl Finding {
-    fn new(rule: &str, message: impl Into<String>) -> Self {
-        Self { warns: false, rule: rule.into(), object: None, field: None, message: message.into(), help: None }
+    fn new(rule: Rule, message: impl Into<String>) -> Self {
+        Self { warns: false, rule, object: None, field: None, message: message.into(), help: None }
     }
 
     /// As a finding in the app's manifest.
@@ -245,7 +246,7 @@ impl Finding {
             Some(object) => format!("{object} {}", self.message),
             None => self.message,
         };
-        let found = Diagnostic::error(&format!("policy/{}", self.rule), &*spans.path, message);
+        let found = Diagnostic::new(self.rule, &*spans.path, message);
         let position = spans.position(self.field.as_deref().unwrap_or("spec.template"));
         Diagnostic { help: self.help, ..found.at(position).about(&instance.app.name) }
     }
@@ -270,7 +271,7 @@ fn waived(found: &Diagnostic, instance: &Instance, waivers: &[&Arc<Waiver>], now
             format!("The waiver {} ended at {}.", waiver.name, waiver.expires)
         } else {
             let message = format!("{} (waived until {}: {})", found.message, waiver.expires, waiver.reason);
-            return Waived::Yes(Diagnostic { severity: Severity::Warning, message, help: None, ..found });
+            return Waived::Yes(Diagnostic { message, help: None, ..found }.as_warning());
         };
         found.help = Some(found.help.map_or(note.clone(), |help| format!("{help} {note}")));
     }

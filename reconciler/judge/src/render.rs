@@ -47,6 +47,7 @@ use dayfly_model::digest::Digest;
 use dayfly_model::kinds::{self, Wave};
 use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::platform::{Environment, Instance, Template};
+use dayfly_model::rule::Rule;
 use finish::{From, Home};
 use serde_json::Value;
 pub use source::{FILTERS, FUNCTIONS};
@@ -100,7 +101,7 @@ pub fn render(instance: &Instance) -> Result<Manifests, Diagnostics> {
     sink.files(&template, &context.0, &home, From::Template);
     if sink.found.is_empty() && sink.objects.is_empty() {
         let path = format!("catalog/{}", instance.template.reference);
-        let found = Diagnostic::error("render/empty", path, "the template renders no object");
+        let found = Diagnostic::new(Rule::RENDER_EMPTY, path, "the template renders no object");
         sink.found
             .push(found.help("An app that needs nothing is retired, not emptied: check the template's conditions."));
     }
@@ -131,7 +132,7 @@ impl Sink {
     fn files(&mut self, compiled: &Compiled, context: &tera::Context, home: &Home, from: From) {
         self.found.extend(compiled.found.iter().cloned());
         for file in compiled.files.iter().filter(|_| compiled.found.is_empty()) {
-            if self.found.iter().any(|found| found.rule == "render/limit") {
+            if self.found.iter().any(|found| found.rule == Rule::RENDER_LIMIT) {
                 return; // Nothing is left for the others.
             }
             match compiled.render(file, context) {
@@ -156,7 +157,7 @@ impl Sink {
                     true => format!("{} is rendered twice", object.key()),
                     false => format!("{} is rendered by {earlier} too", object.key()),
                 };
-                let found = Diagnostic::error("render/duplicate", path, message);
+                let found = Diagnostic::new(Rule::RENDER_DUPLICATE, path, message);
                 self.found.push(found.help("Give one of them another name, or remove it."));
             }
         }
@@ -164,8 +165,9 @@ impl Sink {
             return Err(self.found);
         }
         let objects = self.objects.into_iter().map(|(object, _)| object).collect();
-        Manifests::new(objects)
-            .map_err(|key| vec![Diagnostic::error("render/duplicate", key.to_string(), "the object is rendered twice")])
+        Manifests::new(objects).map_err(|key| {
+            vec![Diagnostic::new(Rule::RENDER_DUPLICATE, key.to_string(), "the object is rendered twice")]
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, TierName};
 use dayfly_model::platform::{App, Environment, Instance, Platform};
+use dayfly_model::rule::Rule;
 use dayfly_model::snapshot::{FileEntry, Snapshot};
 
 use crate::proposal::{Proposal, ProposalAction, branch, set_fields};
@@ -54,8 +55,7 @@ fn target<'p>(
     let next: Vec<_> = above().filter(|tier| Some(tier.order) == order).map(|tier| &tier.tier).collect();
     let names = || next.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
     let refuse = |message: String, help: String| {
-        let refusal = Diagnostic::error("promote/refused", &*app.spans.path, format!("spec.tier: {message}"));
-        Err(refusal.at(app.spans.position("spec.tier")).about(&app.name).help(help))
+        Err(app.spans.finding(Rule::PROMOTE_REFUSED, "spec.tier", message).about(&app.name).help(help))
     };
     match (to, next.as_slice()) {
         (_, []) => refuse(format!("no tier is above {}", from.tier), "It is as high as it can be.".into()),
@@ -70,8 +70,10 @@ fn target<'p>(
 
 /// The first thing that stands in the way, as a refusal of the promotion.
 fn unsound(app: &App, target: &TierName, errors: &[Diagnostic]) -> Diagnostic {
-    let first =
-        errors.first().cloned().unwrap_or_else(|| Diagnostic::error("promote/refused", &*app.spans.path, "is broken"));
+    let first = errors
+        .first()
+        .cloned()
+        .unwrap_or_else(|| Diagnostic::new(Rule::PROMOTE_REFUSED, &*app.spans.path, "is broken"));
     let help = first.help.map(|help| format!(" {help}")).unwrap_or_default();
     Diagnostic { help: Some(format!("This stands in the way of {target}.{help}")), ..first }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, TierName};
 use dayfly_model::platform::environment::Changes;
+use dayfly_model::rule::Rule;
 use dayfly_model::snapshot::Snapshot;
 
 /// What a proposal does; the value of the trailer `Dayfly-Action`.
@@ -114,7 +115,7 @@ pub(crate) fn set_fields(
                 field.trim_start_matches("spec."),
                 dayfly_model::edit::scalar(value)
             );
-            Diagnostic::error("edit/place", &path, error.to_string()).about(app).help(by_hand)
+            Diagnostic::new(Rule::EDIT_PLACE, &path, error.to_string()).about(app).help(by_hand)
         })?;
     }
     Ok(FileEdit { path, content: Some(bytes.into()) })

@@ -4,6 +4,7 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::AppName;
 use dayfly_model::platform::app::Lifetime;
 use dayfly_model::platform::{App, Environment, Platform, duration_text};
+use dayfly_model::rule::Rule;
 use dayfly_model::snapshot::Snapshot;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -28,8 +29,7 @@ pub fn renew(
     let (app, environment) = subject(platform, name)?;
     let before = situation.expiry(app, environment);
     let refuse = |field: &str, message: String, help: String| {
-        let refusal = Diagnostic::error("renew/refused", &*app.spans.path, format!("{field}: {message}"));
-        Err(refusal.at(app.spans.position(field)).about(name).help(help))
+        Err(app.spans.finding(Rule::RENEW_REFUSED, field, message).about(name).help(help))
     };
     let today = situation.now.to_zoned(TimeZone::UTC).date();
     let (field, lifetime) = match wanted(app, by, today, &before) {

@@ -6,6 +6,7 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, InstanceKey, TierName};
 use dayfly_model::platform::environment::{Changes, Environment};
 use dayfly_model::platform::{App, Platform, duration_text};
+use dayfly_model::rule::Rule;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +59,7 @@ impl RefusedRetirement {
     pub fn diagnostic(&self) -> Diagnostic {
         let path = format!("environments/{}/environment.yaml", self.tier);
         let help = "`dayfly retire APP` retires an app; those announced for `retire.grace` go by themselves.";
-        Diagnostic::error("retire/budget", path, self.message.clone()).help(help)
+        Diagnostic::new(Rule::RETIRE_BUDGET, path, self.message.clone()).help(help)
     }
 }
 

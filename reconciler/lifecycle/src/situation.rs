@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::AppName;
 use dayfly_model::platform::{App, Environment, Platform};
+use dayfly_model::rule::Rule;
 use jiff::Timestamp;
 
 use crate::expiry::{Expiry, expiry};
@@ -73,11 +74,11 @@ pub(crate) fn subject<'p>(
 ) -> Result<(&'p Arc<App>, &'p Arc<Environment>), Diagnostic> {
     let path = format!("apps/{name}");
     let unreadable = |path: &str, what: &str| {
-        let diagnostic = Diagnostic::error("app/unreadable", path, format!("{what} cannot be read")).about(name);
+        let diagnostic = Diagnostic::new(Rule::APP_UNREADABLE, path, format!("{what} cannot be read")).about(name);
         diagnostic.help("`dayfly check` says why.")
     };
     let item = platform.apps.get(name);
-    let item = item.ok_or_else(|| Diagnostic::error("app/unknown", &path, "is absent").about(name))?;
+    let item = item.ok_or_else(|| Diagnostic::new(Rule::APP_UNKNOWN, &path, "is absent").about(name))?;
     let app = item.get().ok_or_else(|| unreadable(&path, "the app"))?;
     let environment = platform.environments.get(&app.tier).and_then(|item| item.get());
     let folder = format!("environments/{}", app.tier);

@@ -4,6 +4,7 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, TierName};
 use dayfly_model::platform::Platform;
 use dayfly_model::platform::environment::Changes;
+use dayfly_model::rule::Rule;
 use dayfly_model::snapshot::Snapshot;
 
 use crate::proposal::{Proposal, ProposalAction, branch, one_line, set_fields};
@@ -20,9 +21,9 @@ pub fn suspend(
     let (app, environment) = subject(platform, name)?;
     let (verb, state) = if suspend { ("suspend", "suspended") } else { ("resume", "running") };
     if app.suspend == suspend {
-        let message = format!("spec.suspend: {name} is {state} already");
-        let refusal = Diagnostic::error("suspend/refused", &*app.spans.path, message);
-        return Err(refusal.at(app.spans.position("spec.suspend")).about(name).help("There is nothing to do."));
+        let message = format!("{name} is {state} already");
+        let refusal = app.spans.finding(Rule::SUSPEND_REFUSED, "spec.suspend", message);
+        return Err(refusal.about(name).help("There is nothing to do."));
     }
     let edit = set_fields(snapshot, name, &[("spec.suspend", suspend.into())], &["renewed", "ttl", "expires"])?;
     Ok(Proposal {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::names::AppName;
+use crate::rule::Rule;
 
 /// How bad it is: an error refuses, a warning informs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -48,8 +49,8 @@ pub struct Diagnostic {
     /// Where in the file.
     #[serde(flatten)]
     pub position: Position,
-    /// The rule's stable name, such as `manifest/unknown-field` or `policy/image-registry`.
-    pub rule: String,
+    /// What it is about, such as `manifest/unknown-field` or `policy/image-registry`.
+    pub rule: Rule,
     /// The app that it concerns; none for a template, an environment or a policy itself.
     pub app: Option<AppName>,
     /// The fact: subject first, no blame, one line.
@@ -59,22 +60,23 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error about a whole file.
-    pub fn error(rule: &str, path: impl Into<String>, message: impl Into<String>) -> Self {
+    /// A finding about a whole file, as bad as its rule says.
+    pub fn new(rule: Rule, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            severity: Severity::Error,
+            severity: rule.severity(),
             path: path.into(),
             position: Position::default(),
-            rule: rule.into(),
+            rule,
             app: None,
             message: message.into(),
             help: None,
         }
     }
 
-    /// A warning about a whole file.
-    pub fn warning(rule: &str, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(rule, path, message) }
+    /// The same as a warning, where its rule is usually an error.
+    pub fn as_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
     }
 
     /// The same at a place in the file.

@@ -13,6 +13,7 @@ pub mod names;
 pub mod object;
 pub mod platform;
 pub mod quantity;
+pub mod rule;
 pub mod schema;
 pub mod scope;
 pub mod snapshot;

@@ -15,6 +15,7 @@ use serde_saphyr::granit_parser::{
 };
 
 use crate::diagnostic::{Diagnostic, Position};
+use crate::rule::Rule;
 
 /// What a text may be.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +36,8 @@ pub const OBJECTS: YamlLimits = YamlLimits { bytes: 4 << 20, depth: 64 };
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct YamlError {
-    /// The rule's stable name, such as `yaml/duplicate-key`.
-    pub rule: &'static str,
+    /// What is wrong, such as `yaml/duplicate-key`.
+    pub rule: Rule,
     /// Where.
     pub position: Position,
     /// The fact.
@@ -48,11 +49,11 @@ pub struct YamlError {
 impl YamlError {
     /// The same as a finding about a file.
     pub fn diagnostic(self, path: &str) -> Diagnostic {
-        let found = Diagnostic::error(self.rule, path, self.message).at(self.position);
+        let found = Diagnostic::new(self.rule, path, self.message).at(self.position);
         Diagnostic { help: self.help, ..found }
     }
 
-    fn new(rule: &'static str, position: Position, message: impl Into<String>, help: impl Into<String>) -> Self {
+    fn new(rule: Rule, position: Position, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { rule, position, message: message.into(), help: Some(help.into()) }
     }
 }
@@ -81,12 +82,12 @@ pub fn document(bytes: &[u8], limits: YamlLimits) -> Result<(Value, FieldPositio
     let mut reader = Reader::new(text, limits, Some(&mut places));
     let value = reader.document()?.unwrap_or_default();
     if value.is_null() {
-        return Err(YamlError::new("yaml/empty", Position::default(), "the file is empty", "Write the manifest."));
+        return Err(YamlError::new(Rule::YAML_EMPTY, Position::default(), "the file is empty", "Write the manifest."));
     }
     match reader.start()? {
         None => Ok((value, places)),
         Some(position) => Err(YamlError::new(
-            "yaml/documents",
+            Rule::YAML_DOCUMENTS,
             position,
             "a second document starts here, and a manifest is one document",
             "Remove the line `---` and what follows, or move it to a file of its own.",
@@ -120,21 +121,21 @@ fn checked(bytes: &[u8], limits: YamlLimits) -> Result<&str, YamlError> {
     let whole = Position::default();
     if bytes.len() > limits.bytes {
         let message = format!("the file has {}, at most {} are possible", size(bytes.len()), size(limits.bytes));
-        return Err(YamlError::new("yaml/size", whole, message, "Move large data to a file of its own."));
+        return Err(YamlError::new(Rule::YAML_SIZE, whole, message, "Move large data to a file of its own."));
     }
     if bytes.starts_with(b"\xef\xbb\xbf") || bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         let help = "Save the file as \"UTF-8\", not as \"UTF-8 with BOM\" or \"UTF-16\".";
         let first = Position { line: 1, column: 1 };
-        return Err(YamlError::new("yaml/byte-order-mark", first, "the file starts with a byte order mark", help));
+        return Err(YamlError::new(Rule::YAML_BYTE_ORDER_MARK, first, "the file starts with a byte order mark", help));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let position = position_of(bytes, error.valid_up_to());
-        YamlError::new("yaml/utf-8", position, "the text is no UTF-8 here", "Save the file as UTF-8.")
+        YamlError::new(Rule::YAML_UTF_8, position, "the text is no UTF-8 here", "Save the file as UTF-8.")
     })?;
     let control = |byte: &u8| (*byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')) || *byte == 0x7f;
     match bytes.iter().position(control) {
         Some(at) => Err(YamlError::new(
-            "yaml/control-character",
+            Rule::YAML_CONTROL_CHARACTER,
             position_of(bytes, at),
             format!("the control character U+{:04X} stands here", bytes[at]),
             "Remove it; it is invisible in most editors.",
@@ -225,14 +226,14 @@ impl<'t, 'p> Reader<'t, 'p> {
         }
         if tagged {
             let message = self.subject("has a tag (`!…`), and tags are not read");
-            return Err(YamlError::new("yaml/tag", here, message, "Remove the word that starts with `!`."));
+            return Err(YamlError::new(Rule::YAML_TAG, here, message, "Remove the word that starts with `!`."));
         }
         match event {
             Event::Scalar(text, ScalarStyle::Plain, ..) => plain(text).map_err(|read| self.retyped(here, read)),
             Event::Scalar(text, ..) => Ok(Value::String(text.into_owned())),
             Event::SequenceStart(..) => self.nested(here, Self::list),
             Event::MappingStart(..) => self.nested(here, Self::mapping),
-            _ => Err(YamlError { help: None, ..YamlError::new("yaml/syntax", here, "a value is absent here", "") }),
+            _ => Err(YamlError { help: None, ..YamlError::new(Rule::YAML_SYNTAX, here, "a value is absent here", "") }),
         }
     }
 
@@ -279,7 +280,7 @@ impl<'t, 'p> Reader<'t, 'p> {
             if map.contains_key(&key) {
                 let first = map.keys().position(|known| *known == key).unwrap_or_default();
                 let message = self.subject_of(&key, &format!("stands here again, first in line {}", lines[first]));
-                return Err(YamlError::new("yaml/duplicate-key", here, message, "Keep one of the two."));
+                return Err(YamlError::new(Rule::YAML_DUPLICATE_KEY, here, message, "Keep one of the two."));
             }
             let outer = self.path.len();
             if self.places.is_some() {
@@ -300,13 +301,13 @@ impl<'t, 'p> Reader<'t, 'p> {
         let here = position(&span.start);
         if matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<") {
             let message = self.subject("merges another mapping (`<<`), and merging is not read");
-            return Err(YamlError::new("yaml/merge-key", here, message, "Write the fields out."));
+            return Err(YamlError::new(Rule::YAML_MERGE_KEY, here, message, "Write the fields out."));
         }
         match self.value(event, span)? {
             Value::String(key) => Ok(key),
             other => {
                 let message = self.subject(&format!("the key {other} is not text"));
-                Err(YamlError::new("yaml/key", here, message, "Put the key in quotes."))
+                Err(YamlError::new(Rule::YAML_KEY, here, message, "Put the key in quotes."))
             }
         }
     }
@@ -328,7 +329,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         let message =
             self.subject(&format!("{text} without quotes is read as {read} by some programs, as text by others"));
         let help = format!("If it is text, put it in quotes: \"{text}\". If not, write {read}.");
-        YamlError::new("yaml/retyped", here, message, help)
+        YamlError::new(Rule::YAML_RETYPED, here, message, help)
     }
 
     /// The message, with the path of a field inside before it.
@@ -418,12 +419,12 @@ fn loose_number(text: &str) -> Option<String> {
 
 fn alias(here: Position) -> YamlError {
     let message = "an anchor or alias (`&…`, `*…`) stands here, and they are not read";
-    YamlError::new("yaml/anchor", here, message, "Write the value out. Text that starts with & or * needs quotes.")
+    YamlError::new(Rule::YAML_ANCHOR, here, message, "Write the value out. Text that starts with & or * needs quotes.")
 }
 
 fn too_deep(here: Position, limits: YamlLimits) -> YamlError {
     let message = format!("more than {} mappings and lists stand inside one another", limits.depth);
-    YamlError::new("yaml/depth", here, message, "Make the structure flatter.")
+    YamlError::new(Rule::YAML_DEPTH, here, message, "Make the structure flatter.")
 }
 
 /// The parser's refusal in plain words.
@@ -434,10 +435,10 @@ fn syntax(error: &ScanError, text: &str, limits: YamlLimits) -> YamlError {
         ErrorKind::RecursionLimitExceeded => too_deep(here, limits),
         ErrorKind::UnknownAnchor => alias(here),
         ErrorKind::DirectiveDisallowed => {
-            YamlError::new("yaml/directive", here, "a directive (`%…`) stands here", "Remove the line.")
+            YamlError::new(Rule::YAML_DIRECTIVE, here, "a directive (`%…`) stands here", "Remove the line.")
         }
         ErrorKind::BomInsideDocument => {
-            YamlError::new("yaml/byte-order-mark", here, "a byte order mark stands here", "Remove it.")
+            YamlError::new(Rule::YAML_BYTE_ORDER_MARK, here, "a byte order mark stands here", "Remove it.")
         }
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
@@ -450,13 +451,18 @@ fn syntax(error: &ScanError, text: &str, limits: YamlLimits) -> YamlError {
                 Some(Position { line: number, column })
             };
             let here = from_here.filter_map(tab).next().unwrap_or(here);
-            YamlError::new("yaml/tab", here, "a tab stands here, and YAML indents with spaces", "Replace it by spaces.")
+            YamlError::new(
+                Rule::YAML_TAB,
+                here,
+                "a tab stands here, and YAML indents with spaces",
+                "Replace it by spaces.",
+            )
         }
         ErrorKind::UnclosedQuotedScalar => {
-            YamlError::new("yaml/syntax", here, "a quote is opened and never closed", "Add the closing quote.")
+            YamlError::new(Rule::YAML_SYNTAX, here, "a quote is opened and never closed", "Add the closing quote.")
         }
         ErrorKind::UnclosedFlowCollection { open, .. } => YamlError::new(
-            "yaml/syntax",
+            Rule::YAML_SYNTAX,
             here,
             format!("`{open}` is opened and never closed"),
             "Add the closing bracket.",
@@ -475,7 +481,7 @@ fn syntax(error: &ScanError, text: &str, limits: YamlLimits) -> YamlError {
             } else {
                 (format!("the YAML cannot be read: {said}"), indent)
             };
-            YamlError::new("yaml/syntax", here, message, help)
+            YamlError::new(Rule::YAML_SYNTAX, here, message, help)
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_model::digest::Digest;
 use dayfly_model::names::InstanceKey;
+use dayfly_model::rule::Rule;
 use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Phase;
 use dayfly_tests::fixtures::{change_owner, change_survey, deployed_sample};
@@ -233,7 +234,7 @@ async fn the_last_app_is_deleted_when_a_person_retires_it() {
     platform.commit(&[("apps/quarterly-feedback/", None)]);
     assert_eq!(reconciler.pass(platform.now()).await.unwrap().changes.len(), 0);
     let (items, findings) = reconciler.status(platform.now()).await.unwrap();
-    assert!(items.is_empty() && findings.iter().any(|finding| finding.rule == "remove/stays"), "{findings:?}");
+    assert!(items.is_empty() && findings.iter().any(|finding| finding.rule == Rule::REMOVE_STAYS), "{findings:?}");
     platform.record(LedgerFact::Retirement { app: "quarterly-feedback".parse().unwrap() });
     reconciler.pass(platform.now()).await.unwrap();
     assert!(!platform.has_namespace(SURVEY).await);

@@ -208,7 +208,7 @@ async fn a_memory_file_that_cannot_be_written_is_reported_and_stops_nothing() {
     let mut reconciler = platform.reconciler().at_stated_times(false).remembering(folder.join("lifecycle.json"));
     let pass = reconciler.pass(platform.now()).await.unwrap();
     assert!(pass.items.iter().all(|item| item.phase == Phase::Ready), "{:#?}", pass.items);
-    let rules: Vec<_> = pass.diagnostics.iter().map(|finding| finding.rule.as_str()).collect();
+    let rules: Vec<_> = pass.diagnostics.iter().map(|finding| finding.rule.id()).collect();
     assert_eq!(rules, ["retire/memory"], "{:#?}", pass.diagnostics);
 }
 

@@ -9,6 +9,7 @@ use dayfly_cluster::{ClusterError, ClusterErrorKind};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::TierName;
 use dayfly_model::platform::environment::ClusterRef;
+use dayfly_model::rule::Rule;
 use dayfly_model::scope::Scope;
 use dayfly_plan::inventory::InventoryError;
 
@@ -98,7 +99,7 @@ impl FormerCluster {
             true => "bring the cluster back, so that Dayfly removes it; or take it out of the kubeconfig if it is gone",
             false => "bring its context back, so that Dayfly removes it; or, if it is gone, approve that: dayfly adopt",
         };
-        let found = Diagnostic::warning("remove/unknown", place, fact).help(help);
+        let found = Diagnostic::new(Rule::REMOVE_UNKNOWN, place, fact).help(help);
         (is_configured || self.is_last).then_some(found)
     }
 }

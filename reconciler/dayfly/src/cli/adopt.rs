@@ -15,6 +15,7 @@ use dayfly_model::digest::Revision;
 use dayfly_model::names::{AppName, TierName};
 use dayfly_model::platform::Platform;
 use dayfly_model::platform::environment::Changes;
+use dayfly_model::rule::Rule;
 use dayfly_model::snapshot::Snapshot;
 use serde::Serialize;
 
@@ -207,7 +208,7 @@ fn fact(view: &View, app: &AppName) -> Result<Option<(Waited, LedgerFact)>, Vec<
     let instance = view.platform.instance(app).map_err(|errors| errors.to_vec())?;
     let tier = instance.key.tier.clone();
     if instance.environment.changes == Changes::Commit {
-        let error = Diagnostic::error("approval/needless", format!("apps/{app}"), format!("runs in {tier}"));
+        let error = Diagnostic::new(Rule::APPROVAL_NEEDLESS, format!("apps/{app}"), format!("runs in {tier}"));
         return Err(vec![error.about(app).help(format!("nothing to approve: in {tier} a commit goes live by itself"))]);
     }
     let rendered = render::render(&instance).map_err(|errors| errors.to_vec())?.digest;

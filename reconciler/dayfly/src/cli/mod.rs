@@ -29,6 +29,7 @@ use dayfly_controller::Reconciler;
 use dayfly_controller::error::Error;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, NameError};
+use dayfly_model::rule::Rule;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -152,7 +153,7 @@ impl Context {
         let used = self.target().kubeconfig.or_else(|| std::env::var_os("KUBECONFIG").map(PathBuf::from));
         let is_local = used.and_then(real).is_some_and(|used| real(home.kubeconfig()) == Some(used));
         if is_local && !home.is_up() {
-            for silent in found.iter_mut().filter(|found| found.rule == "cluster/Unreachable") {
+            for silent in found.iter_mut().filter(|found| found.rule == Rule::CLUSTER_UNREACHABLE) {
                 silent.help = Some("start it: `dayfly up`, in another terminal".into());
             }
         }

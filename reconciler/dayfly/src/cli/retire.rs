@@ -8,6 +8,7 @@ use dayfly_lifecycle::retire;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Revision;
 use dayfly_model::names::AppName;
+use dayfly_model::rule::Rule;
 use serde_json::json;
 
 use super::{Context, Exit, proposed, render};
@@ -83,6 +84,6 @@ fn confirm(context: &Context) -> Exit {
 fn waits(context: &Context) -> Result<bool, Error> {
     let mut reconciler = context.reconciler(&[])?;
     let looked = context.block_on(async { reconciler.status(context.now()).await });
-    let is_open = |found: &Diagnostic| found.rule == "remove/stays" || found.rule.starts_with("cluster/");
+    let is_open = |found: &Diagnostic| found.rule == Rule::REMOVE_STAYS || found.rule.is_cluster();
     Ok(looked.map_or(true, |(_, found)| found.iter().any(is_open)))
 }

@@ -15,6 +15,7 @@ use dayfly_local::apiserver::{ApiServer, Config, DiskError, Handle, StartError};
 use dayfly_model::help::{disk_help, shell};
 use dayfly_model::platform::Platform;
 use dayfly_model::platform::environment::ClusterRef;
+use dayfly_model::rule::Rule;
 use serde_json::json;
 
 use super::{Context, Exit, run};
@@ -66,7 +67,7 @@ impl Up {
             drop(reconciler);
             run::print_pass(context, &pass)?;
             note_unpushed(context, home, seeded)?;
-            code = 2 * u8::from(pass.diagnostics.iter().any(|found| found.rule == "cluster/StorageRefuses"));
+            code = 2 * u8::from(pass.diagnostics.iter().any(|found| found.rule == Rule::CLUSTER_STORAGE_REFUSES));
         } else {
             note_unpushed(context, home, seeded)?;
             context.output.note("Dayfly starts: the first pass looks at every app.");

@@ -214,6 +214,8 @@ pub fn count(number: usize, thing: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dayfly_model::rule::Rule;
+
     use super::*;
 
     #[test]
@@ -231,9 +233,9 @@ mod tests {
     fn what_befalls_many_apps_alike_is_told_once() {
         let app = |name: &str| name.parse::<AppName>().unwrap();
         let stays = |name: &str, why: &str| {
-            Diagnostic::warning("remove/stays", format!("{name}.sandbox"), why).about(&app(name))
+            Diagnostic::new(Rule::REMOVE_STAYS, format!("{name}.sandbox"), why).about(&app(name))
         };
-        let broken = |name: &str| Diagnostic::error("manifest/value", format!("apps/{name}/app.yaml"), "is wrong");
+        let broken = |name: &str| Diagnostic::new(Rule::MANIFEST_VALUE, format!("apps/{name}/app.yaml"), "is wrong");
         let found = [stays("a", "too many"), stays("b", "too many"), stays("c", "held"), broken("a"), broken("b")];
         let groups: Vec<_> = grouped(&found).into_iter().map(|(first, apps)| (&*first.path, names(&apps))).collect();
         let expected = [("a.sandbox", "a, b"), ("c.sandbox", "c"), ("apps/a/app.yaml", ""), ("apps/b/app.yaml", "")];

@@ -1,6 +1,7 @@
 //! What is refused in a policy before its parser sees it: the parser's work doubles with each level of nesting.
 
 use dayfly_model::diagnostic::{Diagnostic, Position};
+use dayfly_model::rule::Rule;
 
 /// Brackets inside one another, at most: what people write has five.
 const MAX_DEPTH: usize = 10;
@@ -33,7 +34,7 @@ pub const REFUSED: &[&str] = &[
 /// Checks one file's size and nesting.
 pub fn check(path: &str, text: &str) -> Result<(), Diagnostic> {
     if text.len() > MAX_BYTES {
-        let found = Diagnostic::error("policy/size", path, "the file has more than 256 KiB");
+        let found = Diagnostic::new(Rule::POLICY_SIZE, path, "the file has more than 256 KiB");
         return Err(found.help("Split it."));
     }
     let (mut depth, mut cost, mut position) = (0usize, 0, Position { line: 1, column: 0 });
@@ -60,7 +61,7 @@ pub fn check(path: &str, text: &str) -> Result<(), Diagnostic> {
                 false => "too many brackets of this file are inside others".into(),
             };
             let help = "Give the inner part a name: a rule or a variable of its own.";
-            return Err(Diagnostic::error("policy/nesting", path, message).at(position).help(help));
+            return Err(Diagnostic::new(Rule::POLICY_NESTING, path, message).at(position).help(help));
         }
         if c == '\n' {
             position = Position { line: position.line + 1, column: 0 };

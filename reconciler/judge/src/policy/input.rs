@@ -26,6 +26,7 @@ use dayfly_model::object::Object;
 use dayfly_model::platform::Instance;
 use dayfly_model::platform::app::Egress;
 use dayfly_model::quantity;
+use dayfly_model::rule::Rule;
 use dayfly_model::workload::Pods;
 use regorus::Value as Rego;
 use serde_json::{Value, json};
@@ -81,7 +82,7 @@ pub(super) fn malformed(manifests: &Manifests) -> Vec<Finding> {
         let message = pods.malformed()?;
         let object = Some(pods.object.key().to_string());
         let help = Some("Correct the template: Kubernetes refuses this too.".into());
-        Some(Finding { object, help, ..Finding::new("malformed", message) })
+        Some(Finding { object, help, ..Finding::new(Rule::POLICY_MALFORMED, message) })
     })
     .collect()
 }

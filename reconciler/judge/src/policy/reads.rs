@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 
 use dayfly_model::diagnostic::{Diagnostic, Position};
 use dayfly_model::platform::suggestion;
+use dayfly_model::rule::Rule;
 use regorus::Value as Rego;
-use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, Rule, RuleAssign, RuleHead, Span};
+use regorus::unstable::{self as rego, Expr, Literal, LiteralStmt, Query, Ref, RuleAssign, RuleHead, Span};
 use serde_json::{Value, json};
 
 /// What [`super::input`] makes: a map has these fields and no others, a list these items, a text stands for what has no
@@ -48,7 +49,7 @@ pub(super) static INPUT: LazyLock<Value> = LazyLock::new(|| {
 type Shape = Option<&'static Value>;
 
 /// Everything that a rule reads and that is never there.
-pub fn check(rule: &Rule) -> Vec<Diagnostic> {
+pub fn check(rule: &rego::Rule) -> Vec<Diagnostic> {
     let mut reader = Reader::default();
     reader.rule(rule);
     // The head is read once for each body.
@@ -66,8 +67,8 @@ struct Reader {
 }
 
 impl Reader {
-    fn rule(&mut self, rule: &Rule) {
-        let Rule::Spec { head, bodies, .. } = rule else { return };
+    fn rule(&mut self, rule: &rego::Rule) {
+        let rego::Rule::Spec { head, bodies, .. } = rule else { return };
         if let RuleHead::Func { args, .. } = head {
             args.iter().for_each(|argument| self.bind(argument, None));
         }
@@ -200,7 +201,7 @@ impl Reader {
                 None if known.is_some() => format!("There is {}.", fields().collect::<Vec<_>>().join(", ")),
                 None => "It is a plain value.".into(),
             };
-            let found = Diagnostic::error("policy/input", at.source.get_path().as_str(), message);
+            let found = Diagnostic::new(Rule::POLICY_INPUT, at.source.get_path().as_str(), message);
             self.found.push(found.at(Position::of(at.source.contents(), at.start as usize)).help(help));
         }
         field

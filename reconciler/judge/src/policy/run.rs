@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dayfly_model::diagnostic::{Diagnostic, Position};
+use dayfly_model::rule::Rule;
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::vm::VmError;
 use regorus::rvm::{Program, RegoVM};
@@ -33,7 +34,7 @@ pub fn compile(sources: &BTreeMap<String, Arc<str>>) -> Result<PolicySet, Vec<Di
     for (path, package) in &packages {
         let name = package.strip_prefix("data.dayfly.").unwrap_or_default();
         if name.is_empty() || (name.contains('.') && !name.starts_with("lib.")) {
-            let found_here = Diagnostic::error("policy/package", path, format!("the package is {package}"));
+            let found_here = Diagnostic::new(Rule::POLICY_PACKAGE, path, format!("the package is {package}"));
             found.push(found_here.help("Name it dayfly.<name>, or dayfly.lib.<name> for what others share."));
         }
     }
@@ -48,7 +49,7 @@ pub fn compile(sources: &BTreeMap<String, Arc<str>>) -> Result<PolicySet, Vec<Di
             .collect();
         if own.is_empty() {
             let found_here =
-                Diagnostic::error("policy/no-rule", path, format!("{package} defines neither deny nor warn"));
+                Diagnostic::new(Rule::POLICY_NO_RULE, path, format!("{package} defines neither deny nor warn"));
             found.push(found_here.help("Write `deny contains {\"rule\": …, \"msg\": …} if { … }`."));
         }
         entries.extend(own);
@@ -86,7 +87,7 @@ fn load(files: &[(String, Arc<str>)]) -> Result<(Engine, Packages), Vec<Diagnost
 /// Everything that the files define.
 fn rules(engine: &mut Engine, packages: &Packages) -> Result<CompiledPolicy, Vec<Diagnostic>> {
     let Some((path, package)) = packages.first() else {
-        let found = Diagnostic::error("policy/absent", "policies/", "there is no policy, so nothing is admitted");
+        let found = Diagnostic::new(Rule::POLICY_ABSENT, "policies/", "there is no policy, so nothing is admitted");
         return Err(vec![found.help("Add a policy; the sample platform has some to begin with.")]);
     };
     // Compiling needs an entry point; any rule that exists will do.
@@ -107,7 +108,7 @@ fn program(compiled: &CompiledPolicy, entries: &[Entry]) -> Result<(Arc<Program>
     let mut program = Compiler::compile_from_policy(compiled, &paths)
         .map_err(|error| vec![fault("policies/", &error.to_string())])?;
     let mut names = program.builtin_info_table.iter().map(|builtin| builtin.name.as_str());
-    let refused = |message: String| vec![Diagnostic::error("policy/builtin", "policies/", message)];
+    let refused = |message: String| vec![Diagnostic::new(Rule::POLICY_BUILTIN, "policies/", message)];
     if let Some(name) = names.find(|name| guard::REFUSED.contains(name)) {
         let help = "A verdict depends on input alone, which has the app, its environment, its objects and their cost.";
         return Err(refused(format!("{name} cannot be used")).into_iter().map(|found| found.help(help)).collect());
@@ -123,7 +124,7 @@ fn of_rule(packages: &Packages, refused: calls::Refused) -> Diagnostic {
         packages.iter().find(|(_, package)| refused.rule.strip_prefix(package).is_some_and(|r| r.starts_with('.')));
     let path = own.map_or("policies/", |(path, _)| path);
     let message = format!("the rule {} {}", refused.rule.trim_start_matches("data."), refused.message);
-    Diagnostic::error("policy/rule", path, message).help(refused.help)
+    Diagnostic::new(Rule::POLICY_RULE, path, message).help(refused.help)
 }
 
 /// An error of the engine: its text names file, line and column.
@@ -136,7 +137,7 @@ fn fault(path: &str, text: &str) -> Diagnostic {
         (Some(line), Some(column), Some(file)) => (file, Position { line, column }),
         _ => (path, Position::default()),
     };
-    Diagnostic::error("policy/syntax", path, last(text))
+    Diagnostic::new(Rule::POLICY_SYNTAX, path, last(text))
         .at(position)
         .help("Correct the policy; until then the set as a whole is refused.")
 }
@@ -196,7 +197,7 @@ fn why(error: &VmError) -> String {
 fn broken(entry: &Entry, what: &str) -> Finding {
     let name = entry.path.trim_start_matches("data.");
     let help = "The owners of policies/ have to correct it: an app without a verdict is not admitted.";
-    Finding { help: Some(help.into()), ..Finding::new("no-verdict", format!("the policy {name} {what}")) }
+    Finding { help: Some(help.into()), ..Finding::new(Rule::POLICY_NO_VERDICT, format!("the policy {name} {what}")) }
 }
 
 /// The elements of a `deny` or a `warn`.
@@ -213,8 +214,8 @@ fn finding(entry: &Entry, element: &Value) -> Finding {
         Value::String(text) => Some(text.to_string()),
         _ => None,
     };
-    match (text("rule"), text("msg")) {
-        (Some(rule), Some(message)) => Finding {
+    match (text("rule").map(|name| Rule::policy(&name)), text("msg")) {
+        (Some(Ok(rule)), Some(message)) => Finding {
             warns: entry.warns,
             rule,
             object: text("object"),
@@ -222,6 +223,7 @@ fn finding(entry: &Entry, element: &Value) -> Finding {
             message,
             help: text("help"),
         },
+        (Some(Err(_)), Some(_)) => broken(entry, "has an element whose rule is not one line of text"),
         _ => broken(entry, "has an element without rule and msg"),
     }
 }

@@ -276,7 +276,7 @@ fn with(change: impl Fn(&mut Waiver), enforcement: Enforcement, roles: &[&str]) 
     let instance = instance(template(json!({}), &[]), environment, json!({}));
     let mut waiver = Waiver {
         name: "later".into(),
-        rule: "policy/d".into(),
+        rule: "policy/d".parse().ok(),
         apps: vec![instance.key.app.clone()],
         tier: None,
         reason: "until the template is mended".into(),
@@ -296,7 +296,7 @@ fn a_waiver_lifts_one_rule_until_it_ends_and_says_so() {
     let messages: Vec<_> = warnings.iter().map(|found| found.message.as_str()).collect();
     assert_eq!(messages, ["m (waived until 2026-12-01T00:00:00Z: until the template is mended)", "m"]);
     let Decision::Denied { violations, .. } = with(|_| {}, Enforcement::Deny, &[]) else { panic!() };
-    assert_eq!(violations.iter().map(|found| found.rule.as_str()).collect::<Vec<_>>(), ["policy/w"]);
+    assert_eq!(violations.iter().map(|found| found.rule.id()).collect::<Vec<_>>(), ["policy/w"]);
 }
 
 #[test]

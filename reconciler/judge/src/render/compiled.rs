@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dayfly_model::diagnostic::{Diagnostic, Position};
 use dayfly_model::platform::app::Egress;
 use dayfly_model::platform::{Environment, Instance};
+use dayfly_model::rule::Rule;
 use serde::Serialize;
 use serde_json::Value;
 use tera::{Context, ErrorKind, Tera};
@@ -68,7 +69,9 @@ impl Compiled {
         let mut compiled = Self { files: vec![], found: vec![], tera: meter::tera(), sources: HashMap::new() };
         if files.len() > MAX_FILES || files.values().map(|text| text.len()).sum::<usize>() > MAX_BYTES {
             let message = format!("the folder has more than {MAX_FILES} files or 1 MiB");
-            compiled.found.push(Diagnostic::error("render/limit", folder, message).help("Split the template in two."));
+            compiled
+                .found
+                .push(Diagnostic::new(Rule::RENDER_LIMIT, folder, message).help("Split the template in two."));
             return compiled;
         }
         for (path, text) in files.iter().filter(|(path, _)| path.ends_with(".yaml") || path.ends_with(".yml")) {
@@ -99,17 +102,17 @@ impl Compiled {
         let holes = meter::take_holes();
         rendered.map_err(|error| self.fault(&file.path, &error))?;
         let text = String::from_utf8(output.0)
-            .map_err(|_| Diagnostic::error("render/utf-8", &file.path, "what the file renders is no UTF-8"))?;
+            .map_err(|_| Diagnostic::new(Rule::RENDER_UTF_8, &file.path, "what the file renders is no UTF-8"))?;
         let skeleton = file.skeletons.parse(text).map_err(|error| {
             // The place is one of the rendered text, not of the file.
             let line = error.position.line;
             let message =
                 format!("what the file renders is not the YAML of objects: {} (its line {line})", error.message);
-            Diagnostic { help: error.help, ..Diagnostic::error(error.rule, &file.path, message) }
+            Diagnostic { help: error.help, ..Diagnostic::new(error.rule, &file.path, message) }
         })?;
         skeleton.fill(&holes).map_err(|key| {
             let found =
-                Diagnostic::error("yaml/duplicate-key", &file.path, format!("the key {key:?} is rendered twice"));
+                Diagnostic::new(Rule::YAML_DUPLICATE_KEY, &file.path, format!("the key {key:?} is rendered twice"));
             found.help("Two values make the same key: give them different ones.")
         })
     }
@@ -150,7 +153,7 @@ impl Compiled {
                     }
                     _ => continue,
                 };
-                let found_here = Diagnostic::error("render/undefined", path, format!("{subject} is not defined"));
+                let found_here = Diagnostic::new(Rule::RENDER_UNDEFINED, path, format!("{subject} is not defined"));
                 found.push(found_here.at(name.position).help(format!("Defined here: {}.", names.join(", "))));
             }
         }
@@ -165,35 +168,37 @@ impl Compiled {
             return self.general(path, error);
         };
         let Some((text, source)) = self.sources.get(report.filename()) else {
-            return Diagnostic::error("render/tera", path, report.message());
+            return Diagnostic::new(Rule::RENDER_TERA, path, report.message());
         };
         let at = report.span().range.start;
         let (subject, start) = source.expression(text, at).unwrap_or(("the value", source.original(text, at)));
         // The meter speaks of the whole expression, Tera of a part.
         let position = if stop.is_some() { start } else { source.original(text, at) };
         let (rule, message, help) = match stop {
-            Some(Stop::Work) => ("render/limit", report.message().to_owned(), "Loop over less, or over it once."),
+            Some(Stop::Work) => (Rule::RENDER_LIMIT, report.message().to_owned(), "Loop over less, or over it once."),
             Some(Stop::Text) => {
-                ("render/limit", report.message().to_owned(), "Build no text by repeating another one.")
+                (Rule::RENDER_LIMIT, report.message().to_owned(), "Build no text by repeating another one.")
             }
             Some(Stop::Undefined) => (
-                "render/undefined",
+                Rule::RENDER_UNDEFINED,
                 format!("{subject} is not defined"),
                 "Use `| default(value=…)` where it may be absent.",
             ),
             Some(Stop::Shape) => {
                 let help = "Write a list or a map with a loop, or as a text with `| json`.";
-                ("render/shape", format!("{subject} {}", report.message()), help)
+                (Rule::RENDER_SHAPE, format!("{subject} {}", report.message()), help)
             }
             None if matches!(error.kind(), ErrorKind::SyntaxError(_)) => {
-                ("render/syntax", report.message().to_owned(), "Correct the template; its language is Tera.")
+                (Rule::RENDER_SYNTAX, report.message().to_owned(), "Correct the template; its language is Tera.")
             }
-            None if report.message().contains("not defined") => {
-                ("render/undefined", report.message().to_owned(), "Use `| default(value=…)` where it may be absent.")
-            }
-            None => ("render/failed", report.message().to_owned(), "Correct the template or the app's parameters."),
+            None if report.message().contains("not defined") => (
+                Rule::RENDER_UNDEFINED,
+                report.message().to_owned(),
+                "Use `| default(value=…)` where it may be absent.",
+            ),
+            None => (Rule::RENDER_FAILED, report.message().to_owned(), "Correct the template or the app's parameters."),
         };
-        Diagnostic::error(rule, report.filename(), message).at(position).help(help)
+        Diagnostic::new(rule, report.filename(), message).at(position).help(help)
     }
 
     /// An error without a place.
@@ -201,10 +206,10 @@ impl Compiled {
         match error.kind() {
             ErrorKind::CircularInclude { tpl, include_chain } => {
                 let message = format!("the file includes itself: {}", include_chain.join(" -> "));
-                Diagnostic::error("render/include", tpl, message).help("Remove one of these includes.")
+                Diagnostic::new(Rule::RENDER_INCLUDE, tpl, message).help("Remove one of these includes.")
             }
             ErrorKind::Io(_) => {
-                let found = Diagnostic::error("render/limit", path, "the file renders more than 4 MiB");
+                let found = Diagnostic::new(Rule::RENDER_LIMIT, path, "the file renders more than 4 MiB");
                 found.help("Loop over less, or over it once.")
             }
             // Several reports in one text: the first line says what, and names the file below.
@@ -214,12 +219,11 @@ impl Compiled {
                 match line.strip_prefix("Unknown template ") {
                     Some(name) => {
                         let message = format!("{name} is included, and no such file is in the folder");
-                        let found = Diagnostic::error("render/include", path, message);
+                        let found = Diagnostic::new(Rule::RENDER_INCLUDE, path, message);
                         found.help("Name a file of this folder, such as {% include \"_labels.yaml\" %}.")
                     }
-                    None => {
-                        Diagnostic::error("render/tera", path, line).help("Correct the template; its language is Tera.")
-                    }
+                    None => Diagnostic::new(Rule::RENDER_TERA, path, line)
+                        .help("Correct the template; its language is Tera."),
                 }
             }
         }

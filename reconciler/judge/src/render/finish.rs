@@ -4,6 +4,7 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::kinds::{self, Kind};
 use dayfly_model::object::Object;
 use dayfly_model::platform::{Environment, Instance, dns_label};
+use dayfly_model::rule::Rule;
 use serde_json::{Map, Value, json};
 
 use super::compiled::File;
@@ -81,7 +82,7 @@ pub fn object(mut value: Value, home: &Home, from: From, file: &File) -> Result<
         suspend(&mut value, kind.kind);
     }
     Object::new(value).map_err(|fault| {
-        let found = Diagnostic::error("render/object", &file.path, fault).at(file.line("metadata:"));
+        let found = Diagnostic::new(Rule::RENDER_OBJECT, &file.path, fault).at(file.line("metadata:"));
         found.help("Every object needs apiVersion, kind and metadata.name.")
     })
 }
@@ -94,7 +95,7 @@ fn named(value: &Value, kind: &Kind, file: &File) -> Result<(), Diagnostic> {
         return Ok(());
     }
     let message = format!("{name:?} is no name for a {}", kind.kind);
-    let found = Diagnostic::error("render/name", &file.path, message).at(file.line("name:"));
+    let found = Diagnostic::new(Rule::RENDER_NAME, &file.path, message).at(file.line("name:"));
     Err(found.help("Names are lower case letters, digits, '-' and '.'; the first and last are a letter or a digit."))
 }
 
@@ -111,12 +112,12 @@ pub fn pod_template<'a>(value: &'a mut Value, kind: &str) -> Option<&'a mut Valu
 fn known_kind(value: &Value, from: From, file: &File) -> Result<&'static Kind, Diagnostic> {
     let text = |field: &str| value.get(field).and_then(Value::as_str);
     let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
-        let found = Diagnostic::error("render/object", &file.path, "a document is no Kubernetes object");
+        let found = Diagnostic::new(Rule::RENDER_OBJECT, &file.path, "a document is no Kubernetes object");
         return Err(found.help("Every object needs apiVersion, kind and metadata.name."));
     };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let refused = |message: String, help: &str| {
-        Err(Diagnostic::error("render/kind", &file.path, message).at(file.line(&format!("kind: {kind}"))).help(help))
+        Err(Diagnostic::new(Rule::RENDER_KIND, &file.path, message).at(file.line(&format!("kind: {kind}"))).help(help))
     };
     let Some(known) = kinds::find(group, kind) else {
         let help = match kind {
@@ -145,10 +146,10 @@ fn known_kind(value: &Value, from: From, file: &File) -> Result<&'static Kind, D
 /// Puts the object in the app's namespace, and refuses any other.
 fn place(value: &mut Value, kind: &Kind, home: &Home, file: &File) -> Result<(), Diagnostic> {
     let refused = |message: String, help: &str| {
-        Err(Diagnostic::error("render/namespace", &file.path, message).at(file.line("namespace:")).help(help))
+        Err(Diagnostic::new(Rule::RENDER_NAMESPACE, &file.path, message).at(file.line("namespace:")).help(help))
     };
     let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
-        let found = Diagnostic::error("render/object", &file.path, format!("{} has no metadata", kind.kind));
+        let found = Diagnostic::new(Rule::RENDER_OBJECT, &file.path, format!("{} has no metadata", kind.kind));
         return Err(found.at(file.line(&format!("kind: {}", kind.kind))).help("Every object needs metadata.name."));
     };
     let written = metadata.get("namespace").filter(|namespace| !namespace.is_null());

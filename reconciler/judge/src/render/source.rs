@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use dayfly_model::diagnostic::{Diagnostic, Position};
+use dayfly_model::rule::Rule;
 
 /// The filters that a template may use; the others of Tera make HTML, or more text than their limits tell.
 pub const FILTERS: &[&str] = &[
@@ -159,14 +160,14 @@ impl<'a> Reader<'a> {
         Self { path, text, at: 0, insertions, expressions: vec![], names: vec![], declared, loops: vec![], tokens: 0 }
     }
 
-    fn error(&self, rule: &str, at: usize, message: impl Into<String>, help: &str) -> Diagnostic {
-        Diagnostic::error(rule, self.path, message).at(Position::of(self.text, at)).help(help)
+    fn error(&self, rule: Rule, at: usize, message: impl Into<String>, help: &str) -> Diagnostic {
+        Diagnostic::new(rule, self.path, message).at(Position::of(self.text, at)).help(help)
     }
 
     fn read(&mut self) -> Result<(), Diagnostic> {
         if let Some(at) = self.text.find(HOLE) {
             let message = "a character of Unicode's private use area stands here";
-            return Err(self.error("render/character", at, message, "Remove it; it is invisible in most editors."));
+            return Err(self.error(Rule::RENDER_CHARACTER, at, message, "Remove it; it is invisible in most editors."));
         }
         while let Some(start) = self.text[self.at..].find('{').map(|offset| self.at + offset) {
             match self.text.as_bytes().get(start + 1) {
@@ -183,7 +184,7 @@ impl<'a> Reader<'a> {
     fn skip(&mut self, start: usize, end: &str, what: &str) -> Result<(), Diagnostic> {
         let Some(offset) = self.text[start + 2..].find(end) else {
             let message = format!("the {what} that starts here does not end");
-            return Err(self.error("render/syntax", start, message, &format!("Close it with `{end}`.")));
+            return Err(self.error(Rule::RENDER_SYNTAX, start, message, &format!("Close it with `{end}`.")));
         };
         self.at = start + 2 + offset + end.len();
         Ok(())
@@ -230,7 +231,7 @@ impl<'a> Reader<'a> {
             "raw" => {
                 let Some(offset) = self.text[end..].find("endraw") else {
                     let message = "the raw block that starts here does not end";
-                    return Err(self.error("render/syntax", start, message, "Close it with `{% endraw %}`."));
+                    return Err(self.error(Rule::RENDER_SYNTAX, start, message, "Close it with `{% endraw %}`."));
                 };
                 self.at = end + offset;
                 self.skip(self.at - 2, "%}", "tag")?;
@@ -239,7 +240,7 @@ impl<'a> Reader<'a> {
                 let message = format!("a template cannot use `{other}` here");
                 let help =
                     "Use if, for, set NAME = VALUE, include and raw; a file whose name starts with _ is for include.";
-                return Err(self.error("render/syntax", start, message, help));
+                return Err(self.error(Rule::RENDER_SYNTAX, start, message, help));
             }
         }
         Ok(())
@@ -263,7 +264,7 @@ impl<'a> Reader<'a> {
             let rest = &self.text[at..];
             let Some(first) = rest.bytes().next() else {
                 let message = "the tag that starts here does not end";
-                return Err(self.error("render/syntax", start, message, &format!("Close it with `{end}`.")));
+                return Err(self.error(Rule::RENDER_SYNTAX, start, message, &format!("Close it with `{end}`.")));
             };
             if rest.starts_with(end) || rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(end)) {
                 self.at = at + rest.find(end).unwrap_or_default() + end.len();
@@ -299,7 +300,7 @@ impl<'a> Reader<'a> {
                 _ => {}
             }
         }
-        Err(self.error("render/syntax", start, "the text that starts here does not end", "Close it with a quote."))
+        Err(self.error(Rule::RENDER_SYNTAX, start, "the text that starts here does not end", "Close it with a quote."))
     }
 
     /// Checks an expression and collects its names.
@@ -310,7 +311,7 @@ impl<'a> Reader<'a> {
         let joins = (0..tokens.len()).filter(|index| word(*index) == "~").count();
         if joins > MAX_JOINS {
             let message = format!("one expression joins {joins} texts with ~, at most {MAX_JOINS} are possible");
-            return Err(self.error("render/limit", tokens[0].1.start, message, "Write several expressions."));
+            return Err(self.error(Rule::RENDER_LIMIT, tokens[0].1.start, message, "Write several expressions."));
         }
         self.brackets(tokens)?;
         for (index, (token, range)) in tokens.iter().enumerate() {
@@ -321,14 +322,14 @@ impl<'a> Reader<'a> {
                 && tokens.get(index + 1).is_some_and(|next| next.1.start == range.end)
             {
                 let help = "To compare, put a space behind <. Use include for what several files share.";
-                return Err(self.error("render/syntax", range.start, "components are not available", help));
+                return Err(self.error(Rule::RENDER_SYNTAX, range.start, "components are not available", help));
             }
             if *token != Token::Word {
                 continue;
             }
             if name == "for" {
                 let help = "Use {% for %} … {% endfor %}.";
-                return Err(self.error("render/syntax", range.start, "a list cannot be made with for", help));
+                return Err(self.error(Rule::RENDER_SYNTAX, range.start, "a list cannot be made with for", help));
             }
             let test = previous == "is" || (previous == "not" && before(index, 2) == "is");
             if previous == "|" {
@@ -358,13 +359,13 @@ impl<'a> Reader<'a> {
             open.extend(closes.map(|closes| (closes, at)));
             if [")", "]", "}"].contains(&sign) && open.pop().is_none_or(|(closes, _)| closes != sign) {
                 let message = format!("nothing is open that `{sign}` closes");
-                return Err(self.error("render/syntax", at, message, "Remove it, or open it before."));
+                return Err(self.error(Rule::RENDER_SYNTAX, at, message, "Remove it, or open it before."));
             }
         }
         match open.last() {
             Some((closes, at)) => {
                 let message = "the bracket that opens here does not close";
-                Err(self.error("render/syntax", *at, message, &format!("Close it with `{closes}`.")))
+                Err(self.error(Rule::RENDER_SYNTAX, *at, message, &format!("Close it with `{closes}`.")))
             }
             None => Ok(()),
         }
@@ -378,7 +379,7 @@ impl<'a> Reader<'a> {
             "safe" | "escape" | "escape_html" | "escape_xml" => "Leave it out: every value is put in as it is, safely.",
             _ => &format!("The filters are {}.", FILTERS.join(", ")),
         };
-        Err(self.error("render/filter", at, format!("there is no filter `{name}`"), help))
+        Err(self.error(Rule::RENDER_FILTER, at, format!("there is no filter `{name}`"), help))
     }
 
     fn function(&self, name: &str, at: usize) -> Result<(), Diagnostic> {
@@ -387,7 +388,7 @@ impl<'a> Reader<'a> {
         }
         let help = "Rendering depends on files of one commit alone: no clock, environment variable, network or chance. \
                     Make it a parameter.";
-        Err(self.error("render/function", at, format!("there is no function `{name}`"), help))
+        Err(self.error(Rule::RENDER_FUNCTION, at, format!("there is no function `{name}`"), help))
     }
 
     fn finish(mut self) -> Source {

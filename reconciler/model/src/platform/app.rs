@@ -12,6 +12,7 @@ use super::format::{self, duration};
 use super::manifest::{AppSpec, Runtime};
 use super::read::{Folder, Source, parsed};
 use crate::names::{AppName, TemplateRef, TierName};
+use crate::rule::Rule;
 use crate::schema::ManifestKind;
 
 /// A micro-app, as its `apps/<name>/app.yaml` describes it.
@@ -139,13 +140,13 @@ impl Folder for App {
             (None, Some(expires)) => source.field(&spans, "spec.expires", format::moment(expires)).map(Lifetime::Until),
             (Some(_), Some(_)) => {
                 let message = "stands beside spec.ttl, and only one of the two is possible";
-                source.error("manifest/value", &spans, "spec.expires", message).help =
+                source.error(Rule::MANIFEST_VALUE, &spans, "spec.expires", message).help =
                     Some("Keep one of the two.".into());
                 None
             }
             (None, None) => {
                 let help = "Add how long the app lives, such as `ttl: 14d`, or its end, such as `expires: 2026-12-24`.";
-                let absent = source.error("manifest/required", &spans, "spec.ttl", "is required, and absent");
+                let absent = source.error(Rule::MANIFEST_REQUIRED, &spans, "spec.ttl", "is required, and absent");
                 *absent = absent.clone().at(spans.key("spec")).help(help);
                 None
             }

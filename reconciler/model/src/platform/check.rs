@@ -8,9 +8,45 @@ use serde_json::Value;
 use super::Spans;
 use super::format::{self, TextFormat, quoted};
 use crate::diagnostic::Diagnostic;
+use crate::rule::Rule;
 
 /// At most so many violations of a kind are told of one file.
 const MOST: usize = 100;
+
+/// The rules that violations of a schema break, by what the schema judges.
+pub(crate) struct SchemaRules {
+    /// None where what is absent is nothing wrong.
+    required: Option<Rule>,
+    unknown_field: Rule,
+    wrong_type: Rule,
+    value: Rule,
+}
+
+impl SchemaRules {
+    /// For manifests.
+    pub const MANIFEST: Self = Self {
+        required: Some(Rule::MANIFEST_REQUIRED),
+        unknown_field: Rule::MANIFEST_UNKNOWN_FIELD,
+        wrong_type: Rule::MANIFEST_TYPE,
+        value: Rule::MANIFEST_VALUE,
+    };
+
+    /// For what an app sets of its template's parameters.
+    pub const PARAMETER: Self = Self {
+        required: Some(Rule::PARAMETER_REQUIRED),
+        unknown_field: Rule::PARAMETER_UNKNOWN_FIELD,
+        wrong_type: Rule::PARAMETER_TYPE,
+        value: Rule::PARAMETER_VALUE,
+    };
+
+    /// For the defaults of a template's parameters. An app may add what a default leaves out.
+    pub const DEFAULT: Self = Self {
+        required: None,
+        unknown_field: Rule::TEMPLATE_UNKNOWN_FIELD,
+        wrong_type: Rule::TEMPLATE_TYPE,
+        value: Rule::TEMPLATE_VALUE,
+    };
+}
 
 /// A compiled schema. Formats of manifests are known; nothing is fetched.
 #[derive(Debug)]
@@ -37,46 +73,60 @@ impl Checker {
         &self.schema
     }
 
-    /// All violations by a value that stands at a field (empty for a whole file), sorted by place.
-    pub fn violations(&self, value: &Value, field: &str, rule: &str, spans: &Spans) -> Vec<Diagnostic> {
+    /// All violations by a value, sorted by place. `field` names a part of the value as the file has it (empty for the whole
+    /// file): by its path inside the value, empty for all of it. None is not told of.
+    pub fn violations(
+        &self,
+        value: &Value,
+        rules: &SchemaRules,
+        field: impl Fn(&str) -> Option<String>,
+        spans: &Spans,
+    ) -> Vec<Diagnostic> {
         if self.validator.is_valid(value) {
             return Vec::new();
         }
         let mut found = Vec::new();
         for error in self.validator.iter_errors(value).take(MOST) {
-            self.explain(&error, field, rule, spans, &mut found);
+            self.explain(&error, rules, &field, spans, &mut found);
         }
         found.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));
         found.dedup();
         found
     }
 
-    fn explain(&self, error: &ValidationError<'_>, root: &str, rule: &str, spans: &Spans, found: &mut Vec<Diagnostic>) {
-        let field = field_of(error, root);
+    fn explain(
+        &self,
+        error: &ValidationError<'_>,
+        rules: &SchemaRules,
+        field: &impl Fn(&str) -> Option<String>,
+        spans: &Spans,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let path = path_of(error);
         let near = error.schema_path().as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
         let schema = self.schema.pointer(near).unwrap_or(&Value::Null);
-        let report = |rule_of: &str, field: &str, message: String| {
-            Diagnostic::error(&format!("{rule}/{rule_of}"), &*spans.path, format!("{field}: {message}"))
-        };
-        let inner = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+        let inner = |name: &str| field(&if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") });
         match error.kind() {
             Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
                 for name in unexpected.iter().take(MOST) {
-                    let place = spans.key(&inner(name));
-                    let unknown = report("unknown-field", &inner(&shown(name)), "is an unknown field".into()).at(place);
-                    found.push(unknown.help(known_fields(schema, name)));
+                    let (Some(field), Some(told)) = (inner(name), inner(&shown(name))) else { continue };
+                    let unknown = spans.finding(rules.unknown_field.clone(), &told, "is an unknown field");
+                    found.push(unknown.at(spans.key(&field)).help(known_fields(schema, name)));
                 }
             }
             Kind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
-                let message = "is required, and absent".to_owned();
-                let absent = report("required", &inner(name), message).at(spans.key(&field));
+                let (Some(rule), Some(around), Some(absent)) = (&rules.required, field(&path), inner(name)) else {
+                    return;
+                };
+                let absent = spans.finding(rule.clone(), &absent, "is required, and absent").at(spans.key(&around));
                 found.push(absent.help(line_to_add(name, &schema["properties"][name])));
             }
             kind => {
-                let (rule_of, message, help) = violation(kind, error.instance(), schema);
+                let Some(field) = field(&path) else { return };
+                let (rule, message, help) = violation(kind, error.instance(), schema, rules);
                 let subject = if field.is_empty() { "the file" } else { &field };
-                let mut diagnostic = report(rule_of, subject, message).at(spans.position(&field));
+                let mut diagnostic = spans.finding(rule.clone(), subject, message).at(spans.position(&field));
                 let form = || schema["format"].as_str().and_then(format::find).map(|it| format!("Write {}.", it.what));
                 diagnostic.help = help.or_else(|| description(schema)).or_else(form);
                 found.push(diagnostic);
@@ -85,20 +135,24 @@ impl Checker {
     }
 }
 
-/// One violation in words: its rule's last part, the fact, the next step.
-fn violation(kind: &Kind, value: &Value, schema: &Value) -> (&'static str, String, Option<String>) {
-    match kind {
+/// One violation in words: its rule, the fact, the next step.
+fn violation<'r>(
+    kind: &Kind,
+    value: &Value,
+    schema: &Value,
+    rules: &'r SchemaRules,
+) -> (&'r Rule, String, Option<String>) {
+    let help = match kind {
         Kind::Type { kind } => {
             let (fact, step) = wrong_type(kind, value, schema["format"].as_str().and_then(format::find));
-            ("type", fact, step)
+            return (&rules.wrong_type, fact, step);
         }
-        Kind::Enum { options } => ("value", fact(kind, value), nearest(value, options)),
-        Kind::Constant { expected_value } => {
-            ("value", fact(kind, value), Some(format!("Write {} instead.", brief(expected_value))))
-        }
-        Kind::UniqueItems => ("value", fact(kind, value), Some("Keep one of the two.".into())),
-        kind => ("value", fact(kind, value), None),
-    }
+        Kind::Enum { options } => nearest(value, options),
+        Kind::Constant { expected_value } => Some(format!("Write {} instead.", brief(expected_value))),
+        Kind::UniqueItems => Some("Keep one of the two.".into()),
+        _ => None,
+    };
+    (&rules.value, fact(kind, value), help)
 }
 
 /// What is wrong with a value of the right type.
@@ -149,21 +203,21 @@ fn wrong_type(kind: &TypeKind, value: &Value, format: Option<&TextFormat>) -> (S
     }
 }
 
-/// The field that an error is about: `spec.egress[0]`.
-fn field_of(error: &ValidationError<'_>, root: &str) -> String {
-    let mut field = root.to_owned();
+/// The part of the value that an error is about, such as `spec.egress[0]`; empty for all of it.
+fn path_of(error: &ValidationError<'_>) -> String {
+    let mut path = String::new();
     for segment in error.instance_path().segments() {
         match segment {
             LocationSegment::Property(name) => {
-                if !field.is_empty() {
-                    field.push('.');
+                if !path.is_empty() {
+                    path.push('.');
                 }
-                field.push_str(&name);
+                path.push_str(&name);
             }
-            LocationSegment::Index(index) => field.push_str(&format!("[{index}]")),
+            LocationSegment::Index(index) => path.push_str(&format!("[{index}]")),
         }
     }
-    field
+    path
 }
 
 /// A field's name as it stands, or quoted where that would mislead.

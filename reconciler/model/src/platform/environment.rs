@@ -12,6 +12,7 @@ use super::naming::{NameValues, Names};
 use super::read::{Folder, Source};
 use crate::digest::Digest;
 use crate::names::TierName;
+use crate::rule::Rule;
 use crate::schema::ManifestKind;
 
 /// A tier, as its `environments/<tier>/environment.yaml` describes it.
@@ -189,7 +190,7 @@ impl Folder for Environment {
             (None, true) => Some(ClusterRef::InCluster),
             _ => {
                 let message = "needs either `context: NAME` or `inCluster: true`";
-                source.error("manifest/value", &spans, "spec.cluster", message);
+                source.error(Rule::MANIFEST_VALUE, &spans, "spec.cluster", message);
                 None
             }
         };
@@ -242,7 +243,7 @@ fn ttl_limits(source: &mut Source<'_>, spans: &Spans, spec: &TtlSpec) -> Option<
             let other = if field == "default" { "max" } else { "maxLifetime" };
             let [less, more] = [less, more].map(duration_text);
             let message = format!("{less} is longer than spec.ttl.{other} ({more})");
-            source.error("manifest/value", spans, &format!("spec.ttl.{field}"), message);
+            source.error(Rule::MANIFEST_VALUE, spans, &format!("spec.ttl.{field}"), message);
         }
     }
     Some(limits)
@@ -283,7 +284,7 @@ fn names_of(source: &mut Source<'_>, spans: &Spans, tier: &TierName, spec: &Envi
     let names = match Names::new(&spec.namespace, spec.host.as_deref()) {
         Ok(names) => names,
         Err((field, message)) => {
-            source.error("environment/naming", spans, field, message);
+            source.error(Rule::ENVIRONMENT_NAMING, spans, field, message);
             return None;
         }
     };
@@ -297,7 +298,7 @@ fn names_of(source: &mut Source<'_>, spans: &Spans, tier: &TierName, spec: &Envi
             match rendered {
                 Ok(name) => tried.push((field, name)),
                 Err(message) => {
-                    source.error("environment/naming", spans, field, message).help =
+                    source.error(Rule::ENVIRONMENT_NAMING, spans, field, message).help =
                         Some("Possible are `{{ app }}`, `{{ tier }}`, `{{ team }}` and `{{ cost_center }}`.".into());
                     return None;
                 }
@@ -309,7 +310,7 @@ fn names_of(source: &mut Source<'_>, spans: &Spans, tier: &TierName, spec: &Envi
             && one == other
         {
             let message = format!("is the same for every app ({one})");
-            source.error("environment/naming", spans, field, message).help = Some("Put `{{ app }}` in it.".into());
+            source.error(Rule::ENVIRONMENT_NAMING, spans, field, message).help = Some("Put `{{ app }}` in it.".into());
         }
     }
     Some(names)

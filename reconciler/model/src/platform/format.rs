@@ -112,7 +112,8 @@ pub(crate) fn hidden(c: char) -> bool {
 /// The longest text of one line: an owner, a purpose, a reason.
 const MAX_LINE: usize = 200;
 
-fn line(text: &str) -> Result<(), String> {
+/// Checks a text of one line.
+pub(crate) fn line(text: &str) -> Result<(), String> {
     let count = text.chars().count();
     if text.trim().is_empty() {
         Err("is empty".into())

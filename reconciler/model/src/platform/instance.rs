@@ -1,19 +1,21 @@
 //! An app in its tier: the checks that need app, template and environment together.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::app::{Egress, Lifetime};
-use super::check::{list, suggestion};
+use super::check::{SchemaRules, list, suggestion};
 use super::environment::EgressHostnames;
 use super::format::duration_text;
 use super::naming::Placement;
 use super::template::TemplateStatus;
 use super::{App, Environment, Instance, Item, Platform, Template, parameters};
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{AppName, InstanceKey};
+use crate::rule::Rule;
 
 impl Platform {
     /// An app with its template and environment, parameters complete and valid; or everything that is wrong with it.
@@ -73,7 +75,7 @@ impl Platform {
     }
 
     fn unknown_app(&self, name: &AppName) -> Diagnostic {
-        let unknown = Diagnostic::error("app/unknown", format!("apps/{name}"), "is absent").about(name);
+        let unknown = Diagnostic::new(Rule::APP_UNKNOWN, format!("apps/{name}"), "is absent").about(name);
         match suggestion(name.as_str(), self.apps.keys().map(AppName::as_str)) {
             Some(near) => unknown.help(format!("Did you mean `{near}`?")),
             None => unknown.help("`dayfly status` lists the apps."),
@@ -99,10 +101,9 @@ impl Instance {
     /// That the template's last day is over.
     pub fn past_sunset(&self, now: Timestamp) -> Option<Diagnostic> {
         let last = self.template.status.ended(now)?;
-        let message = format!("spec.template: {} ended on {last}, and nothing may use it any more", self.app.template);
-        let found = Diagnostic::error("app/template-retired", &*self.app.spans.path, message);
-        let help = "Choose another template; what runs goes on unchanged.";
-        Some(found.at(self.app.spans.position("spec.template")).about(&self.app.name).help(help))
+        let message = format!("{} ended on {last}, and nothing may use it any more", self.app.template);
+        let found = self.app.spans.finding(Rule::APP_TEMPLATE_RETIRED, "spec.template", message);
+        Some(found.about(&self.app.name).help("Choose another template; what runs goes on unchanged."))
     }
 }
 
@@ -128,11 +129,9 @@ fn conflicts(placements: &BTreeMap<AppName, Arc<Placement>>) -> BTreeMap<AppName
             let app = &placement.app;
             let others = living.iter().map(|other| other.app.name.as_str()).filter(|other| *other != app.name.as_str());
             let others: Vec<_> = others.take(12).collect();
-            let message =
-                format!("metadata.name: the namespace {namespace} is that of {} as well", list(others.into_iter()));
-            let diagnostic = Diagnostic::error("app/namespace-taken", &*app.spans.path, message);
-            let diagnostic = diagnostic.at(app.spans.position("metadata.name")).about(&app.name);
-            conflicts.insert(app.name.clone(), diagnostic.help("Choose another name for the app and its folder."));
+            let message = format!("the namespace {namespace} is that of {} as well", list(others.into_iter()));
+            let taken = app.spans.finding(Rule::APP_NAMESPACE_TAKEN, "metadata.name", message).about(&app.name);
+            conflicts.insert(app.name.clone(), taken.help("Choose another name for the app and its folder."));
         }
     }
     conflicts
@@ -145,13 +144,10 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    /// Notes an error about a field, and returns it.
-    fn error(&mut self, rule: &str, field: &str, message: String, help: impl Into<String>) -> &mut Diagnostic {
-        let spans = &self.app.spans;
-        let error = Diagnostic::error(rule, &*spans.path, format!("{field}: {message}"));
-        let at = self.found.len();
-        self.found.push(error.at(spans.position(field)).about(&self.app.name).help(help));
-        &mut self.found[at]
+    /// Notes what is wrong with a field.
+    fn note(&mut self, rule: Rule, field: &str, message: impl fmt::Display, help: impl Into<String>) {
+        let found = self.app.spans.finding(rule, field, message);
+        self.found.push(found.about(&self.app.name).help(help));
     }
 
     fn template<'p>(&mut self, platform: &'p Platform) -> Option<&'p Arc<Template>> {
@@ -160,13 +156,13 @@ impl Checks<'_> {
             Some(Some(template)) => Some(template),
             Some(None) => {
                 let help = format!("See the errors of catalog/{wanted}.");
-                self.error("app/template", "spec.template", format!("{wanted} cannot be read"), help);
+                self.note(Rule::APP_TEMPLATE, "spec.template", format!("{wanted} cannot be read"), help);
                 None
             }
             None => {
                 let names: Vec<_> = platform.templates.keys().map(ToString::to_string).collect();
                 let help = choices(&wanted.to_string(), &names);
-                self.error("app/template", "spec.template", format!("{wanted} does not exist"), help);
+                self.note(Rule::APP_TEMPLATE, "spec.template", format!("{wanted} does not exist"), help);
                 None
             }
         }
@@ -178,13 +174,13 @@ impl Checks<'_> {
             Some(Some(environment)) => Some(environment),
             Some(None) => {
                 let help = format!("See the errors of environments/{wanted}.");
-                self.error("app/tier", "spec.tier", format!("{wanted} cannot be read"), help);
+                self.note(Rule::APP_TIER, "spec.tier", format!("{wanted} cannot be read"), help);
                 None
             }
             None => {
                 let names: Vec<_> = platform.environments.keys().map(ToString::to_string).collect();
                 let help = choices(wanted.as_str(), &names);
-                self.error("app/tier", "spec.tier", format!("{wanted} does not exist"), help);
+                self.note(Rule::APP_TIER, "spec.tier", format!("{wanted} does not exist"), help);
                 None
             }
         }
@@ -195,7 +191,7 @@ impl Checks<'_> {
         let (app, wanted, tier) = (self.app, &template.reference, &environment.tier);
         if !template.tiers.contains(tier) {
             let help = format!("It runs in {}.", list(template.tiers.iter().map(|tier| tier.as_str())));
-            self.error("app/tier", "spec.tier", format!("{wanted} does not run in {tier}"), help);
+            self.note(Rule::APP_TIER, "spec.tier", format!("{wanted} does not run in {tier}"), help);
         }
         self.status(template);
         if let Lifetime::Ttl(ttl) = app.lifetime
@@ -203,18 +199,18 @@ impl Checks<'_> {
         {
             let [ttl, max] = [ttl, environment.ttl.max].map(duration_text);
             let help = format!("Write `ttl: {max}` or less; `dayfly renew` extends it later.");
-            self.error("app/ttl", "spec.ttl", format!("{ttl} is longer than {tier} allows (max {max})"), help);
+            self.note(Rule::APP_TTL, "spec.ttl", format!("{ttl} is longer than {tier} allows (max {max})"), help);
         }
         for (index, connector) in app.connectors.iter().enumerate() {
             if !template.connectors.contains(connector) {
                 let message = format!("{wanted} does not offer {}", super::format::quoted(connector));
                 let help = choices(connector, &template.connectors);
-                self.error("app/connector", &format!("spec.connectors[{index}]"), message, help);
+                self.note(Rule::APP_CONNECTOR, &format!("spec.connectors[{index}]"), message, help);
             }
         }
         if let Some(runtime) = app.runtime.as_ref().filter(|runtime| !template.runtimes.contains(runtime)) {
             let help = choices(runtime, &template.runtimes);
-            self.error("app/runtime", "spec.runtime", format!("{wanted} does not offer {runtime}"), help);
+            self.note(Rule::APP_RUNTIME, "spec.runtime", format!("{wanted} does not offer {runtime}"), help);
         }
         for (index, egress) in app.egress.iter().enumerate() {
             if let Egress::Hostname { hostname, port } = egress
@@ -222,7 +218,7 @@ impl Checks<'_> {
             {
                 let message = format!("{hostname} is a host name, and {tier} filters only address ranges");
                 let help = format!("Write the range of its addresses, such as 203.0.113.0/24:{port}.");
-                self.error("app/egress", &format!("spec.egress[{index}]"), message, help);
+                self.note(Rule::APP_EGRESS, &format!("spec.egress[{index}]"), message, help);
             }
         }
     }
@@ -233,13 +229,13 @@ impl Checks<'_> {
             TemplateStatus::Stable => {}
             TemplateStatus::Retired => {
                 let message = format!("{wanted} is retired, and nothing may use it any more");
-                self.error("app/template-retired", "spec.template", message, "Choose another template.");
+                self.note(Rule::APP_TEMPLATE_RETIRED, "spec.template", message, "Choose another template.");
             }
             TemplateStatus::Deprecated { sunset } => {
                 let until = sunset.map(|date| format!(" and ends on {date}")).unwrap_or_default();
                 let message = format!("{wanted} is deprecated{until}");
-                self.error("app/template-deprecated", "spec.template", message, "Move to another template in time.")
-                    .severity = Severity::Warning;
+                let help = "Move to another template in time.";
+                self.note(Rule::APP_TEMPLATE_DEPRECATED, "spec.template", message, help);
             }
         }
     }
@@ -247,7 +243,11 @@ impl Checks<'_> {
     fn parameters(&mut self, template: &Template) -> serde_json::Map<String, serde_json::Value> {
         let values = parameters::complete(&self.app.parameters, template.checker.schema());
         let value = serde_json::Value::Object(values);
-        let found = template.checker.violations(&value, "spec.parameters", "parameter", &self.app.spans);
+        let field = |inside: &str| {
+            let dot = if inside.is_empty() || inside.starts_with('[') { "" } else { "." };
+            Some(format!("spec.parameters{dot}{inside}"))
+        };
+        let found = template.checker.violations(&value, &SchemaRules::PARAMETER, field, &self.app.spans);
         let name = &self.app.name;
         self.found.extend(found.into_iter().map(|diagnostic| diagnostic.about(name)));
         match value {
@@ -259,10 +259,10 @@ impl Checks<'_> {
     fn place(&mut self, placement: &Placement) -> (Option<String>, Option<String>) {
         let help = "Shorten the app's name, or ask those who keep the environment.";
         if let Err(message) = &placement.namespace {
-            self.error("app/namespace", "metadata.name", message.clone(), help);
+            self.note(Rule::APP_NAMESPACE, "metadata.name", message.clone(), help);
         }
         if let Err(message) = &placement.host {
-            self.error("app/host", "metadata.name", message.clone(), help);
+            self.note(Rule::APP_HOST, "metadata.name", message.clone(), help);
         }
         (placement.namespace.clone().ok(), placement.host.clone().ok().flatten())
     }

@@ -9,6 +9,7 @@ use super::{App, Environment, Item, Platform, Template, Waiver};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::names::AppName;
+use crate::rule::Rule;
 use crate::snapshot::{FileContent, FileEntry, Snapshot};
 
 impl Platform {
@@ -73,7 +74,7 @@ impl Loader<'_> {
                 }
                 Err(error) => {
                     let message = format!("the folder's name {} {error}", quoted(name));
-                    self.note("name/folder", &path, message, "Rename the folder.");
+                    self.note(Rule::NAME_FOLDER, &path, message, "Rename the folder.");
                 }
             }
         }
@@ -105,27 +106,27 @@ impl Loader<'_> {
         }
     }
 
-    fn note(&mut self, rule: &str, path: &str, message: String, help: &str) {
-        self.found.push(Diagnostic::error(rule, visible(path), message).help(help));
+    fn note(&mut self, rule: Rule, path: &str, message: String, help: &str) {
+        self.found.push(Diagnostic::new(rule, visible(path), message).help(help));
     }
 
     fn absent_parts(&mut self, platform: &Platform) {
         for root in ["apps", "catalog", "environments", "policies"] {
             if self.snapshot.get(root).is_some() {
                 let message = "is a link or a file, and links are not followed".to_owned();
-                self.note("file/symlink", root, message, "Put the folder itself here.");
+                self.note(Rule::FILE_SYMLINK, root, message, "Put the folder itself here.");
             }
         }
         if platform.environments.is_empty() {
             let help = "Add environments/<tier>/environment.yaml.";
-            self.note("platform/no-environments", "environments", "has no tier".into(), help);
+            self.note(Rule::PLATFORM_NO_ENVIRONMENTS, "environments", "has no tier".into(), help);
         }
         if platform.templates.is_empty() {
             let help = "Add catalog/<name>/v1/template.yaml.";
-            self.note("platform/no-templates", "catalog", "has no template".into(), help);
+            self.note(Rule::PLATFORM_NO_TEMPLATES, "catalog", "has no template".into(), help);
         }
         if platform.apps.is_empty() {
-            let none = Diagnostic::warning("platform/no-apps", "apps", "has no app");
+            let none = Diagnostic::new(Rule::PLATFORM_NO_APPS, "apps", "has no app");
             self.found.push(none.help("Add one with `dayfly new`."));
         }
     }
@@ -140,7 +141,7 @@ impl Loader<'_> {
             let first = if legal { Some(plain.as_str()) } else { seen.get(&plain).copied() };
             if let Some(first) = first.map(visible) {
                 let message = format!("is the same name as apps/{first} on some computers");
-                self.note("file/collision", &format!("apps/{name}"), message, "Rename one of the two.");
+                self.note(Rule::FILE_COLLISION, &format!("apps/{name}"), message, "Rename one of the two.");
             }
             seen.insert(plain, name);
         }
@@ -162,7 +163,7 @@ impl Loader<'_> {
                 if let (Some((_, position)), false) = (&apps[*folder].claim, others.is_empty()) {
                     let message =
                         format!("metadata.name: {} is claimed by {} as well", visible(name), others.join(", "));
-                    let twice = Diagnostic::error("name/claimed-twice", format!("apps/{folder}/app.yaml"), message);
+                    let twice = Diagnostic::new(Rule::NAME_CLAIMED_TWICE, format!("apps/{folder}/app.yaml"), message);
                     let help = format!("Write `name: {folder}`, the folder's name.");
                     self.found.push(twice.at(*position).about(folder).help(help));
                 }

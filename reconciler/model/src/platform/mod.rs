@@ -14,6 +14,7 @@ pub mod template;
 pub mod waiver;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 use crate::digest::{Digest, Revision};
 use crate::names::{AppName, InstanceKey, TemplateRef, TierName};
+use crate::rule::Rule;
 use crate::yaml::{FieldPosition, FieldPositions};
 
 pub use app::App;
@@ -76,6 +78,11 @@ impl Spans {
     /// The spans of a file.
     pub fn new(path: &str, places: FieldPositions) -> Self {
         Self { path: path.into(), places: Arc::new(places) }
+    }
+
+    /// A finding about a field: where its value stands, with its name before the message.
+    pub fn finding(&self, rule: Rule, field: &str, message: impl fmt::Display) -> Diagnostic {
+        Diagnostic::new(rule, &*self.path, format!("{field}: {message}")).at(self.position(field))
     }
 
     /// Where the field's value stands, or the nearest field around it that exists.

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::Spans;
-use super::check::Checker;
+use super::check::{Checker, SchemaRules};
 use crate::diagnostic::Diagnostic;
+use crate::rule::Rule;
 
 const FIELD: &str = "spec.parameters";
 
@@ -16,8 +17,8 @@ pub(super) fn compile(schema: &Map<String, Value>, spans: &Spans) -> Result<Chec
     }
     let mut found = Vec::new();
     if schema["type"] != "object" {
-        let message = format!("{FIELD}: must be a JSON Schema of `type: object`");
-        found.push(error("schema", spans, FIELD, message).help("Write `type: object` in it."));
+        let wrong = spans.finding(Rule::TEMPLATE_SCHEMA, FIELD, "must be a JSON Schema of `type: object`");
+        found.push(wrong.help("Write `type: object` in it."));
     }
     references(&schema, FIELD, spans, &mut found);
     if !found.is_empty() {
@@ -26,7 +27,7 @@ pub(super) fn compile(schema: &Map<String, Value>, spans: &Spans) -> Result<Chec
     close(&mut schema, true);
     let checker = Checker::new(schema).map_err(|(pointer, message)| {
         let field = format!("{FIELD}{}", pointer.replace('/', "."));
-        vec![error("schema", spans, &field, format!("{field}: is no JSON Schema: {message}"))]
+        vec![spans.finding(Rule::TEMPLATE_SCHEMA, &field, format!("is no JSON Schema: {message}"))]
     })?;
     let found = wrong_defaults(&checker, spans);
     if found.is_empty() { Ok(checker) } else { Err(found) }
@@ -51,10 +52,6 @@ fn fill(values: &mut Map<String, Value>, schema: &Value) {
     }
 }
 
-fn error(rule: &str, spans: &Spans, field: &str, message: String) -> Diagnostic {
-    Diagnostic::error(&format!("template/{rule}"), &*spans.path, message).at(spans.position(field))
-}
-
 /// Refuses what would be fetched from elsewhere.
 fn references(schema: &Value, field: &str, spans: &Spans, found: &mut Vec<Diagnostic>) {
     match schema {
@@ -63,12 +60,13 @@ fn references(schema: &Value, field: &str, spans: &Spans, found: &mut Vec<Diagno
                 let inner = format!("{field}.{key}");
                 match (key.as_str(), value) {
                     ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(target)) if !target.starts_with('#') => {
-                        let message = format!("{inner}: points outside the file, and nothing is fetched");
-                        found.push(error("reference", spans, &inner, message).help("Write the schema out here."));
+                        let message = "points outside the file, and nothing is fetched";
+                        let outside = spans.finding(Rule::TEMPLATE_REFERENCE, &inner, message);
+                        found.push(outside.help("Write the schema out here."));
                     }
                     ("$id" | "$schema", Value::String(_)) => {
-                        let message = format!("{inner}: is not possible here");
-                        found.push(error("reference", spans, &inner, message).help("Remove the line."));
+                        let impossible = spans.finding(Rule::TEMPLATE_REFERENCE, &inner, "is not possible here");
+                        found.push(impossible.help("Remove the line."));
                     }
                     ("default" | "const" | "enum" | "examples", _) => {}
                     _ => references(value, &inner, spans, found),
@@ -115,18 +113,12 @@ fn close(schema: &mut Value, root: bool) {
 fn wrong_defaults(checker: &Checker, spans: &Spans) -> Vec<Diagnostic> {
     let properties = checker.schema()["properties"].as_object();
     let defaults = properties.into_iter().flatten().filter_map(|(name, schema)| Some((name, schema.get("default")?)));
-    let base = format!("{FIELD}.properties");
     let mut found = Vec::new();
     for (name, default) in defaults {
-        let field = format!("{base}.{name}");
-        let wrong = checker.violations(&json!({name: default}), &base, "template", spans);
-        for mut diagnostic in wrong.into_iter().filter(|wrong| wrong.message.starts_with(&field)) {
-            if diagnostic.rule != "template/required" {
-                diagnostic.message = diagnostic.message.replacen(&field, &format!("{field}.default"), 1);
-                diagnostic.position = spans.position(&format!("{field}.default"));
-                found.push(diagnostic);
-            }
-        }
+        let field = format!("{FIELD}.properties.{name}.default");
+        let inside = |path: &str| path.strip_prefix(name.as_str()).map(|rest| format!("{field}{rest}"));
+        let wrong = checker.violations(&json!({name: default}), &SchemaRules::DEFAULT, inside, spans);
+        found.extend(wrong.into_iter().map(|wrong| wrong.at(spans.position(&field))));
     }
     found
 }

@@ -1,18 +1,21 @@
 //! One folder of the platform while it is read: its files, its manifest, and everything found wrong with them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use unicode_normalization::UnicodeNormalization;
 
+use super::check::SchemaRules;
 use super::format::{hidden, quoted};
 use super::manifest::Manifest;
 use super::{Item, Spans};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::digest::Digest;
 use crate::names::{AppName, NameError};
+use crate::rule::Rule;
 use crate::schema::{ManifestKind, checker};
 use crate::snapshot::{FileContent, FileEntry, MAX_FILE, Snapshot};
 use crate::yaml;
@@ -74,7 +77,7 @@ impl<'a> Source<'a> {
                 true => format!("Rename {}{other} to {file}.", self.folder),
                 false => format!("Add the file {path}, or remove the folder."),
             };
-            self.found.push(Diagnostic::error("manifest/absent", &path, "is absent").help(help));
+            self.found.push(Diagnostic::new(Rule::MANIFEST_ABSENT, &path, "is absent").help(help));
             return None;
         };
         let (value, places) = match yaml::document(entry.bytes()?, yaml::MANIFEST) {
@@ -85,7 +88,8 @@ impl<'a> Source<'a> {
             }
         };
         let spans = Spans::new(&path, places);
-        let violations = checker(kind).violations(&value, "", "manifest", &spans);
+        let violations =
+            checker(kind).violations(&value, &SchemaRules::MANIFEST, |field| Some(field.to_owned()), &spans);
         if !violations.is_empty() {
             self.found.extend(violations);
             return None;
@@ -93,17 +97,16 @@ impl<'a> Source<'a> {
         match serde_json::from_value(value) {
             Ok(manifest) => Some((manifest, spans)),
             Err(error) => {
-                self.found.push(Diagnostic::error("manifest/value", &path, error.to_string()));
+                self.found.push(Diagnostic::new(Rule::MANIFEST_VALUE, &path, error.to_string()));
                 None
             }
         }
     }
 
     /// Notes an error about a field, and returns it for a next step to be added.
-    pub fn error(&mut self, rule: &str, spans: &Spans, field: &str, message: impl AsRef<str>) -> &mut Diagnostic {
-        let message = format!("{field}: {}", message.as_ref());
+    pub fn error(&mut self, rule: Rule, spans: &Spans, field: &str, message: impl fmt::Display) -> &mut Diagnostic {
         let at = self.found.len();
-        self.found.push(Diagnostic::error(rule, &*spans.path, message).at(spans.position(field)));
+        self.found.push(spans.finding(rule, field, message));
         &mut self.found[at]
     }
 
@@ -112,7 +115,7 @@ impl<'a> Source<'a> {
         if name != folder {
             let message = format!("{} is not the folder's name", quoted(name));
             let help = format!("Write `name: {folder}`.");
-            self.error("name/not-the-folder", spans, "metadata.name", message).help = Some(help);
+            self.error(Rule::NAME_NOT_THE_FOLDER, spans, "metadata.name", message).help = Some(help);
             self.claim = Some((name.to_owned(), spans.position("metadata.name")));
         }
     }
@@ -123,8 +126,8 @@ impl<'a> Source<'a> {
     }
 
     /// Notes what is wrong with a field whose value is read by a function; the schema has usually seen it before.
-    pub fn field<T>(&mut self, spans: &Spans, field: &str, read: Result<T, impl std::fmt::Display>) -> Option<T> {
-        read.map_err(|error| self.error("manifest/value", spans, field, error.to_string())).ok()
+    pub fn field<T>(&mut self, spans: &Spans, field: &str, read: Result<T, impl fmt::Display>) -> Option<T> {
+        read.map_err(|error| self.error(Rule::MANIFEST_VALUE, spans, field, error)).ok()
     }
 
     /// The texts of the files under a folder inside, by path from the repository's root.
@@ -136,7 +139,8 @@ impl<'a> Source<'a> {
             match std::str::from_utf8(bytes) {
                 Ok(text) => drop(texts.insert(path, text.into())),
                 Err(_) => {
-                    self.found.push(Diagnostic::error("file/utf-8", path, "is no UTF-8 text").help("Save it as UTF-8."))
+                    let found = Diagnostic::new(Rule::FILE_UTF_8, path, "is no UTF-8 text");
+                    self.found.push(found.help("Save it as UTF-8."));
                 }
             }
         }
@@ -160,35 +164,35 @@ impl<'a> Source<'a> {
         let mut seen = BTreeMap::new();
         for (name, entry) in &self.files {
             let path = format!("{}{}", self.folder, visible(name));
-            let mut refuse = |rule: &str, message: String, help: &str| {
-                self.found.push(Diagnostic::error(rule, &*path, message).help(help));
+            let mut refuse = |rule: Rule, message: String, help: &str| {
+                self.found.push(Diagnostic::new(rule, &*path, message).help(help));
             };
             match entry.content {
                 FileContent::Symlink => refuse(
-                    "file/symlink",
+                    Rule::FILE_SYMLINK,
                     "is a symbolic link, and links are not followed".into(),
                     "Put the file itself here.",
                 ),
                 FileContent::Submodule => refuse(
-                    "file/submodule",
+                    Rule::FILE_SUBMODULE,
                     "is a submodule, and submodules are not entered".into(),
                     "Put the files themselves here.",
                 ),
                 FileContent::TooLarge(bytes) => {
                     let [has, max] = [bytes, MAX_FILE].map(|bytes| yaml::size(bytes as usize));
                     let message = format!("has {has}, at most {max} are possible");
-                    refuse("file/size", message, "Keep large data outside the repository.");
+                    refuse(Rule::FILE_SIZE, message, "Keep large data outside the repository.");
                 }
                 FileContent::Bytes(_) => {}
             }
             if let Some(message) = strange_name(name) {
-                refuse("file/name", message, "Rename it.");
+                refuse(Rule::FILE_NAME, message, "Rename it.");
             }
             for prefix in prefixes(name) {
                 let other = seen.entry(folded(prefix)).or_insert(prefix);
                 if *other != prefix {
                     let message = format!("is the same name as {} on some computers", visible(other));
-                    refuse("file/collision", message, "Rename one of the two.");
+                    refuse(Rule::FILE_COLLISION, message, "Rename one of the two.");
                     break;
                 }
             }

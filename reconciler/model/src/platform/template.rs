@@ -15,6 +15,7 @@ use super::{format, parameters};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::names::{TemplateRef, TierName};
+use crate::rule::Rule;
 use crate::schema::ManifestKind;
 
 /// A template, as its `catalog/<name>/v<major>/` describes it.
@@ -104,13 +105,13 @@ impl Folder for Template {
         let version = source.field(&spans, "spec.version", format::version(&spec.version))?;
         if version.major != u64::from(reference.major()) {
             let message = format!("{version} does not fit the folder v{}", reference.major());
-            source.error("template/version", &spans, "spec.version", message).help =
+            source.error(Rule::TEMPLATE_VERSION, &spans, "spec.version", message).help =
                 Some("A new major version is a new folder, so that apps choose when they move.".into());
         }
         let sunset = spec.sunset.as_deref().and_then(|text| source.field(&spans, "spec.sunset", format::date(text)));
         if sunset.is_some() && spec.status != Status::Deprecated {
             let help = Some("Write `status: deprecated`, or remove the sunset.".into());
-            source.error("manifest/value", &spans, "spec.sunset", "is only for a deprecated template").help = help;
+            source.error(Rule::MANIFEST_VALUE, &spans, "spec.sunset", "is only for a deprecated template").help = help;
         }
         let resources = source.texts("resources/");
         engine_parts(source, &spans, &spec, resources.is_empty());
@@ -167,7 +168,7 @@ fn engine_parts(source: &mut Source<'_>, spans: &Spans, spec: &TemplateSpec, no_
         }
         _ => return,
     };
-    source.error("template/engine", spans, field, message).help = Some(help.into());
+    source.error(Rule::TEMPLATE_ENGINE, spans, field, message).help = Some(help.into());
 }
 
 impl Platform {
@@ -181,9 +182,9 @@ impl Platform {
             let folder = format!("catalog/{name}/");
             let renders = |inside: &str| inside != "README.md" && !inside.starts_with("examples/");
             let path = changed.iter().find(|path| path.strip_prefix(&*folder).is_some_and(renders))?;
-            let message = format!("spec.version: {path} changes, and the version stays {}", then.version);
-            let found = Diagnostic::error("template/unversioned", &*now.spans.path, message);
-            Some(found.at(now.spans.position("spec.version")).help("Write a higher version, so that apps can tell."))
+            let message = format!("{path} changes, and the version stays {}", then.version);
+            let found = now.spans.finding(Rule::TEMPLATE_UNVERSIONED, "spec.version", message);
+            Some(found.help("Write a higher version, so that apps can tell."))
         });
         unversioned.collect()
     }

@@ -7,6 +7,7 @@ use super::format::{self, quoted};
 use super::manifest::WaiverSpec;
 use super::read::{Source, all_parsed, parsed};
 use crate::names::{AppName, InstanceKey, TierName};
+use crate::rule::Rule;
 use crate::schema::ManifestKind;
 
 /// An exception, as a file of `policies/waivers/` describes it.
@@ -14,8 +15,8 @@ use crate::schema::ManifestKind;
 pub struct Waiver {
     /// The file's name without `.yaml`.
     pub name: String,
-    /// `spec.rule`: the rule that is waived, such as `policy/image-tag`.
-    pub rule: String,
+    /// `spec.rule`: the rule that is waived, such as `policy/image-tag`; none where it is no rule, so that nothing is waived.
+    pub rule: Option<Rule>,
     /// `spec.apps` that it is for.
     pub apps: Vec<AppName>,
     /// `spec.tier` that it is for; all, where absent.
@@ -34,13 +35,13 @@ pub struct Waiver {
 
 impl Waiver {
     /// Whether it lifts a rule for an instance now.
-    pub fn covers(&self, rule: &str, instance: &InstanceKey, now: Timestamp) -> bool {
+    pub fn covers(&self, rule: &Rule, instance: &InstanceKey, now: Timestamp) -> bool {
         self.concerns(rule, instance) && now < self.expires
     }
 
     /// Whether it is about a rule and an instance, expired or not.
-    pub fn concerns(&self, rule: &str, instance: &InstanceKey) -> bool {
-        self.rule == rule
+    pub fn concerns(&self, rule: &Rule, instance: &InstanceKey) -> bool {
+        self.rule.as_ref() == Some(rule)
             && self.apps.contains(&instance.app)
             && self.tier.as_ref().is_none_or(|tier| *tier == instance.tier)
     }
@@ -50,13 +51,13 @@ impl Waiver {
         let (manifest, spans) = source.manifest::<WaiverSpec>(file, ManifestKind::Waiver)?;
         if manifest.metadata.name != name {
             let message = format!("{} is not the file's name", quoted(&manifest.metadata.name));
-            source.error("name/not-the-file", &spans, "metadata.name", message).help =
+            source.error(Rule::NAME_NOT_THE_FILE, &spans, "metadata.name", message).help =
                 Some(format!("Write `name: {name}`."));
         }
         let spec = manifest.spec;
         Some(Self {
             name: name.to_owned(),
-            rule: spec.rule,
+            rule: parsed(&spec.rule),
             apps: all_parsed(&spec.apps),
             tier: spec.tier.as_deref().and_then(parsed),
             reason: spec.reason,

@@ -108,7 +108,7 @@ fn a_hundred_thousand_brackets_and_an_alias_bomb_are_refused_at_once() {
     let started = std::time::Instant::now();
     for open in ["[", "{", "- ", "? ", "a: [", "[{"] {
         let error = document(open.repeat(100_000).as_bytes(), YamlLimits { bytes: 1 << 20, depth: 32 }).unwrap_err();
-        assert!(matches!(error.rule, "yaml/depth" | "yaml/syntax"), "{open} {error}");
+        assert!([Rule::YAML_DEPTH, Rule::YAML_SYNTAX].contains(&error.rule), "{open} {error}");
     }
     assert!(
         refusal("[".repeat(100_000)).contains("yaml/depth more than 32 mappings and lists stand inside one another")
@@ -144,7 +144,7 @@ fn objects_are_all_documents_but_the_empty_ones() {
     assert_eq!(objects(text, OBJECTS).unwrap(), [json!({"a": 1}), json!({"b": "no text"})]);
     assert_eq!(objects("", OBJECTS).unwrap(), Vec::<Value>::new());
     let error = objects("a: 1\n---\na: 1\nb: 0755", OBJECTS).unwrap_err();
-    assert_eq!((error.rule, error.position), ("yaml/retyped", Position { line: 4, column: 4 }));
+    assert_eq!((error.rule, error.position), (Rule::YAML_RETYPED, Position { line: 4, column: 4 }));
 }
 
 proptest! {
