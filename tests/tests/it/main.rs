@@ -5,6 +5,7 @@ mod cluster;
 mod completeness;
 mod crash;
 mod faults;
+mod house;
 mod lifecycle;
 mod oracle;
 mod real_cluster;
