@@ -54,7 +54,7 @@ pub struct ChangeSet {
     /// What could not be done.
     pub failures: Vec<Failure>,
     /// What was left as it is, and why.
-    pub notes: Vec<Skipped>,
+    pub skipped: Vec<Skipped>,
     /// What is not healthy, or not gone, at the end.
     pub unhealthy: Vec<(ObjectKey, Health)>,
     /// Whether everything that the plan meant to do is done and healthy, and nothing waits behind a problem.
@@ -97,7 +97,7 @@ impl Cluster {
             scope: plan.scope().clone(),
             changes: vec![],
             failures: vec![],
-            notes: plan.skipped().to_vec(),
+            skipped: plan.skipped().to_vec(),
             unhealthy: vec![],
             complete: false,
         };
@@ -233,7 +233,7 @@ impl ApplyRun<'_> {
         let before = self.inventory.clone();
         let applied = self.plan.is_empty() || self.applies().await;
         let deleted = applied && self.deletes_after_health().await;
-        let problems = self.plan.blocked() > 0 || self.set.notes.iter().any(Skipped::is_problem);
+        let problems = self.plan.blocked() > 0 || self.set.skipped.iter().any(Skipped::is_problem);
         self.set.complete = deleted && !problems && self.set.unhealthy.is_empty();
         // What is applied but not healthy yet is what git says all the same; only what is still to go is not.
         let went = deleted || self.plan.deletions().next().is_none();

@@ -109,7 +109,7 @@ impl ApplyRun<'_> {
             match result {
                 Ok(Some((live, _))) if claims(&live) && live.labeled => cluster.store().answered(live),
                 Ok(Some((live, _))) if claims(&live) => {
-                    self.set.notes.push(Skipped { key: key.clone(), reason: SkipReason::Unlabeled });
+                    self.set.skipped.push(Skipped { key: key.clone(), reason: SkipReason::Unlabeled });
                 }
                 Ok(_) => {
                     self.inventory.gone(key);

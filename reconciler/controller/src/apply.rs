@@ -199,8 +199,8 @@ impl Reconciler {
                 self.progress.set_skipped(location.clone(), &[]);
             }
         }
-        if !changes.notes.is_empty() {
-            self.progress.set_skipped(location.clone(), &changes.notes);
+        if !changes.skipped.is_empty() {
+            self.progress.set_skipped(location.clone(), &changes.skipped);
         }
         match changes.complete {
             true => self.progress.doubt_health_of(scope),

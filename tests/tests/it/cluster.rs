@@ -267,7 +267,7 @@ async fn an_immutable_field_changes_only_with_consent(scope: TestScope) {
     let desired = |label: &str, annotations: &Value| [scope.namespace(), scope.deployment(label, annotations.clone())];
     assert!(scope.pass(&desired("a", &json!({}))).await.complete);
     let set = scope.pass(&desired("b", &json!({}))).await;
-    assert!(!set.complete && matches!(set.notes[0].reason, SkipReason::Immutable(_)), "{set:?}");
+    assert!(!set.complete && matches!(set.skipped[0].reason, SkipReason::Immutable(_)), "{set:?}");
     let set = scope.pass(&desired("b", &agrees)).await;
     assert!(set.complete, "{set:?}");
     assert_eq!(actions(&set), [format!("replace apps/Deployment/{}/web", scope.name())]);
