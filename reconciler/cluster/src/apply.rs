@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use dayfly_model::kinds::{self, Kind};
+use dayfly_model::kinds::{Kind, WAVES};
 use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::scope::Scope;
 use dayfly_plan::health::Health;
@@ -119,7 +119,7 @@ impl Cluster {
     }
 
     pub(super) fn kind_of(&self, key: &ObjectKey) -> Result<&'static Kind, ClusterError> {
-        kinds::find(&key.group, &key.kind).ok_or_else(|| {
+        self.store().kinds.find(&key.group, &key.kind).ok_or_else(|| {
             self.error(key.to_string(), ClusterErrorKind::KindMissing(format!("{}.{}", key.kind, key.group)))
         })
     }
@@ -262,7 +262,7 @@ impl ApplyRun<'_> {
     async fn applies(&mut self) -> bool {
         let mut below: Vec<ObjectKey> = vec![];
         let mut waves = self.plan.waves().peekable();
-        for wave in kinds::WAVES {
+        for wave in WAVES {
             if let Some((_, changes)) = waves.next_if(|(of, _)| *of == wave)
                 && !(self.healthy(&below).await && self.apply_wave(changes).await)
             {
@@ -278,7 +278,7 @@ impl ApplyRun<'_> {
         if self.plan.is_empty() {
             return true;
         }
-        let all: Vec<_> = kinds::WAVES.iter().flat_map(|wave| self.plan.gates(*wave)).cloned().collect();
+        let all: Vec<_> = WAVES.iter().flat_map(|wave| self.plan.gates(*wave)).cloned().collect();
         self.healthy(&all).await && self.deletes().await && self.forgets().await
     }
 

@@ -279,11 +279,12 @@ fn field_owner(cause: &Value) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dayfly_model::kinds;
+    use dayfly_model::kinds::Kinds;
     use serde_json::json;
 
     fn fact(status: u16, message: &str, details: Value) -> ClusterErrorKind {
-        let request = Request::apply(kinds::find("apps", "Deployment").unwrap(), Some("survey"), "web", &json!({}));
+        let request =
+            Request::apply(Kinds::builtin().find("apps", "Deployment").unwrap(), Some("survey"), "web", &json!({}));
         let body = json!({"kind": "Status", "message": message, "details": details});
         classify(&request, status, &body, 1)
     }

@@ -1,6 +1,6 @@
 //! Reads and writes inventories, each write on condition that nobody else wrote meanwhile.
 
-use dayfly_model::kinds::{self, Kind};
+use dayfly_model::kinds::Kind;
 use dayfly_model::scope::SYSTEM_NAMESPACE;
 use dayfly_model::scope::Scope;
 use dayfly_plan::inventory::{Inventory, InventoryError, SELECTOR};
@@ -96,6 +96,7 @@ impl Cluster {
 
     /// A kind of the core group that the table always has.
     pub(super) fn kind(&self, name: &str) -> Result<&'static Kind, ClusterError> {
-        kinds::find("", name).ok_or_else(|| self.error(name, ClusterErrorKind::KindMissing(name.to_owned())))
+        let kind = self.store().kinds.find("", name);
+        kind.ok_or_else(|| self.error(name, ClusterErrorKind::KindMissing(name.to_owned())))
     }
 }

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
+use dayfly_model::kinds::Kinds;
 use dayfly_model::platform::environment;
 use dayfly_plan::observed::Observed;
 use kube::Client;
@@ -92,7 +93,7 @@ impl Cluster {
 
     /// A cluster behind a client that stands already.
     pub fn with_client(name: impl Into<String>, client: Client, calls: Calls) -> Self {
-        let store = Arc::new(ObservedStore::new());
+        let store = Arc::new(ObservedStore::new(Kinds::builtin()));
         let (limiter, simulated, id) = (Limiter::new(), OnceCell::new(), OnceCell::new());
         let inner = Inner { name: name.into(), client, calls, limiter, store, simulated, id };
         Self { inner: Arc::new(inner), watches: Arc::default() }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use dayfly_model::kinds::{KINDS, Kind};
+use dayfly_model::kinds::{Kind, Kinds};
 use dayfly_model::object::ObjectKey;
 use dayfly_model::scope::Scope;
 use dayfly_plan::observed::{Live, MANAGED_BY, Observed};
@@ -31,6 +31,7 @@ const LISTS: usize = 4;
 /// The shared view, and who waits for its changes.
 pub(super) struct ObservedStore {
     observed: RwLock<Observed>,
+    pub(super) kinds: Kinds,
     /// Why a kind is unknown.
     read_errors: Mutex<BTreeMap<&'static str, ClusterError>>,
     /// Kinds that were tried at least once.
@@ -68,9 +69,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ObservedStore {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(kinds: Kinds) -> Self {
         Self {
-            observed: RwLock::default(),
+            observed: RwLock::new(Observed::of_kinds(kinds.clone())),
+            kinds,
             read_errors: Mutex::default(),
             tried: Mutex::default(),
             scopes: Mutex::default(),
@@ -216,7 +218,7 @@ impl Cluster {
     /// Reads every kind once, without watching. A kind that cannot be read is unknown afterwards, and its error is among
     /// those returned.
     pub async fn observe(&self) -> Vec<ClusterError> {
-        let lists = KINDS.iter().map(|kind| async move {
+        let lists = self.store().kinds.iter().map(|kind| async move {
             if let Err(error) = self.list(kind).await {
                 self.store().lose(kind, error);
             }
@@ -229,7 +231,7 @@ impl Cluster {
     pub fn watch(&self) {
         let mut tasks = lock(&self.watches.0);
         if tasks.is_empty() {
-            tasks.extend(KINDS.iter().map(|kind| {
+            tasks.extend(self.store().kinds.iter().map(|kind| {
                 let cluster = Self { inner: self.inner.clone(), watches: Arc::default() };
                 tokio::spawn(async move { cluster.keep_following(kind).await }).abort_handle()
             }));
@@ -255,7 +257,7 @@ impl Cluster {
     /// Waits until every kind was read, or tried in vain, and returns the errors of the latter.
     pub async fn ready(&self) -> Vec<ClusterError> {
         let store = self.store();
-        store.until(|_| (lock(&store.tried).len() == KINDS.len()).then_some(())).await;
+        store.until(|_| (lock(&store.tried).len() == store.kinds.iter().len()).then_some(())).await;
         self.read_errors()
     }
 
@@ -387,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_late_answer_does_not_bring_back_what_is_gone() {
-        let store = ObservedStore::new();
+        let store = ObservedStore::new(Kinds::builtin());
         store.watched(live("u1", "1"));
         store.remove(&live("u1", "1").key(), "u1");
         store.answered(live("u1", "2"));
@@ -400,7 +402,7 @@ mod tests {
 
     #[test]
     fn an_older_version_never_replaces_a_newer_one() {
-        let store = ObservedStore::new();
+        let store = ObservedStore::new(Kinds::builtin());
         store.answered(live("u1", "10"));
         store.watched(live("u1", "9"));
         assert!(store.observed().objects().all(|live| &*live.resource_version == "10"));

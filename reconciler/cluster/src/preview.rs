@@ -1,6 +1,6 @@
 //! Shows what a plan would change, by dry runs, and what else a deletion takes with it.
 
-use dayfly_model::kinds::{KINDS, Kind, Wave};
+use dayfly_model::kinds::{Kind, Wave};
 use dayfly_model::object::ObjectKey;
 use dayfly_plan::diff::unified;
 use dayfly_plan::plan::{ChangeAction, ChangeReason, ObjectChange, Plan};
@@ -88,7 +88,7 @@ impl Cluster {
     /// belongs to another object there or comes with every namespace. Precondition names travel.
     pub async fn contents(&self, namespace: &str) -> Result<Vec<ObjectKey>, ClusterError> {
         let mut found = vec![];
-        for kind in KINDS.iter().filter(|kind| kind.namespaced).chain(ALSO_TABLE) {
+        for kind in self.store().kinds.iter().filter(|kind| kind.namespaced).chain(ALSO_TABLE) {
             let request = Request::list(kind, Some(namespace)).metadata_only();
             let listed = self.pages(request, |object| found.extend(content(kind, namespace, object))).await;
             match listed {

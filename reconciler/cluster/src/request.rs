@@ -176,13 +176,13 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dayfly_model::kinds;
+    use dayfly_model::kinds::Kinds;
     use serde_json::json;
 
     #[test]
     fn requests_have_the_paths_of_the_kubernetes_api() {
-        let deployment = kinds::find("apps", "Deployment").unwrap();
-        let namespace = kinds::find("", "Namespace").unwrap();
+        let deployment = Kinds::builtin().find("apps", "Deployment").unwrap();
+        let namespace = Kinds::builtin().find("", "Namespace").unwrap();
         let apply = Request::apply(deployment, Some("survey"), "web", &json!({"apiVersion": "apps/v1"}));
         assert_eq!(
             apply.uri(),

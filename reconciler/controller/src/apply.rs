@@ -163,7 +163,10 @@ impl Reconciler {
         };
         match (admitted, self.progress.is_expired(key)) {
             (Some(admitted), false) => Some(Wanted::Admitted(admitted)),
-            (Some(admitted), true) => Some(Wanted::Admitted(admitted.without_routes())),
+            (Some(admitted), true) => {
+                let kinds = &evaluated.instance.as_ref()?.environment.kinds;
+                Some(Wanted::Admitted(admitted.without_routes(kinds)))
+            }
             (None, true) => Some(Wanted::NoRoutes),
             (None, false) => None,
         }

@@ -136,11 +136,12 @@ fn storage(claim: &Value) -> f64 {
 mod tests {
     use super::*;
     use dayfly_model::fixtures::prices;
+    use dayfly_model::kinds::Kinds;
     use serde_json::json;
 
     fn cost(objects: Vec<Value>) -> (f64, f64) {
         let objects = objects.into_iter().map(|object| Object::new(object).unwrap()).collect();
-        let cost = monthly(&Manifests::new(objects).unwrap(), &prices());
+        let cost = monthly(&Manifests::new(objects, &Kinds::builtin()).unwrap(), &prices());
         assert_eq!(cost.currency, "USD");
         (cost.low, cost.high)
     }

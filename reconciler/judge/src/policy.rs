@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use dayfly_model::diagnostic::{Diagnostic, Diagnostics, Position};
 use dayfly_model::digest::Digest;
+use dayfly_model::kinds::Kinds;
 use dayfly_model::object::Object;
 use dayfly_model::platform::environment::Enforcement;
 use dayfly_model::platform::{Instance, Waiver};
@@ -96,8 +97,8 @@ impl Admitted {
     }
 
     /// The same without what lets traffic in: less than what was admitted, and nothing else.
-    pub fn without_routes(&self) -> Self {
-        Self { manifests: Arc::new(self.manifests.without_routes()) }
+    pub fn without_routes(&self, kinds: &Kinds) -> Self {
+        Self { manifests: Arc::new(self.manifests.without_routes(kinds)) }
     }
 
     /// Puts it away, small.
@@ -137,8 +138,7 @@ impl Sealed {
     pub fn open(&self) -> Result<Admitted, Diagnostic> {
         let values: Vec<Value> = serde_json::from_slice(&self.json).map_err(|error| unsound(&error.to_string()))?;
         let objects: Result<Vec<_>, _> = values.into_iter().map(Object::new).collect();
-        let manifests = Manifests::new(objects.map_err(|error| unsound(&error))?);
-        let manifests = manifests.map_err(|key| unsound(&format!("{key} stands there twice")))?;
+        let manifests = Manifests::in_order(objects.map_err(|error| unsound(&error))?);
         match manifests.digest == self.digest {
             true => Ok(Admitted { manifests: Arc::new(manifests) }),
             false => Err(unsound("its digest is another one")),

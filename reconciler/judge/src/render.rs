@@ -44,7 +44,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use compiled::{Compiled, Scope};
 use dayfly_model::diagnostic::{Diagnostic, Diagnostics};
 use dayfly_model::digest::Digest;
-use dayfly_model::kinds::{self, Wave};
+use dayfly_model::kinds::{Kinds, Wave};
 use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::platform::{Environment, Instance, Template};
 use dayfly_model::rule::Rule;
@@ -62,9 +62,9 @@ pub struct Manifests {
 }
 
 impl Manifests {
-    /// Orders the objects. The error is a key that stands twice.
-    pub fn new(objects: Vec<Object>) -> Result<Self, ObjectKey> {
-        let mut waves: Vec<_> = objects.into_iter().map(|object| (kinds::wave(object.key()), object)).collect();
+    /// Orders the objects by the waves of their kinds. The error is a key that stands twice.
+    pub fn new(objects: Vec<Object>, kinds: &Kinds) -> Result<Self, ObjectKey> {
+        let mut waves: Vec<_> = objects.into_iter().map(|object| (kinds.wave(object.key()), object)).collect();
         waves.sort_by(|(wave, a), (other, b)| (wave, a.key()).cmp(&(other, b.key())));
         let objects: Vec<_> = waves.into_iter().map(|(_, object)| object).collect();
         if let Some(pair) = objects.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
@@ -73,15 +73,16 @@ impl Manifests {
         Ok(Self::in_order(objects))
     }
 
-    fn in_order(objects: Vec<Object>) -> Self {
+    /// Objects that are in order and stand once.
+    pub(crate) fn in_order(objects: Vec<Object>) -> Self {
         let digests: Vec<_> = objects.iter().map(Object::digest).collect();
         let digest = Digest::of_parts(digests.iter().map(|digest| digest.as_bytes().as_slice()));
         Self { objects, digest }
     }
 
     /// The same without what lets traffic in.
-    pub(crate) fn without_routes(&self) -> Self {
-        let stays = |object: &&Object| kinds::wave(object.key()) != Wave::Route;
+    pub(crate) fn without_routes(&self, kinds: &Kinds) -> Self {
+        let stays = |object: &&Object| kinds.wave(object.key()) != Wave::Route;
         Self::in_order(self.objects.iter().filter(stays).cloned().collect())
     }
 }
@@ -106,7 +107,7 @@ pub fn render(instance: &Instance) -> Result<Manifests, Diagnostics> {
             .push(found.help("An app that needs nothing is retired, not emptied: check the template's conditions."));
     }
     sink.files(&environment, &context.0, &home, From::Environment);
-    sink.finish().map_err(|found| found.into_iter().map(|found| found.about(&instance.app.name)).collect())
+    sink.finish(&home).map_err(|found| found.into_iter().map(|found| found.about(&instance.app.name)).collect())
 }
 
 /// Renders what stands once in a tier: `environments/<tier>/shared/`.
@@ -118,7 +119,7 @@ pub fn render_shared(environment: &Environment) -> Result<Manifests, Diagnostics
     let mut sink = Sink::default();
     meter::start(0);
     sink.files(&of_shared(environment), &compiled::shared_context(environment), &home, From::Shared);
-    sink.finish().map_err(Into::into)
+    sink.finish(&home).map_err(Into::into)
 }
 
 /// Collects objects and findings.
@@ -149,7 +150,7 @@ impl Sink {
         }
     }
 
-    fn finish(mut self) -> Result<Manifests, Vec<Diagnostic>> {
+    fn finish(mut self, home: &Home) -> Result<Manifests, Vec<Diagnostic>> {
         let mut first: HashMap<&ObjectKey, &str> = HashMap::with_capacity(self.objects.len());
         for (object, path) in &self.objects {
             if let Some(earlier) = first.insert(object.key(), path) {
@@ -165,7 +166,7 @@ impl Sink {
             return Err(self.found);
         }
         let objects = self.objects.into_iter().map(|(object, _)| object).collect();
-        Manifests::new(objects).map_err(|key| {
+        Manifests::new(objects, &home.kinds).map_err(|key| {
             vec![Diagnostic::new(Rule::RENDER_DUPLICATE, key.to_string(), "the object is rendered twice")]
         })
     }

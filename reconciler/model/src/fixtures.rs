@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use crate::digest::Digest;
+use crate::kinds::Kinds;
 use crate::names::InstanceKey;
 use crate::platform::app::{App, DataClassification, Lifetime};
 use crate::platform::check::Checker;
@@ -39,6 +40,7 @@ pub fn environment(resources: &[(&str, &str)]) -> Environment {
         enforcement: Enforcement::Deny,
         budget: Budget::default(),
         prices: prices(),
+        kinds: Kinds::builtin(),
         names: Arc::new(Names::new("{{ app }}-sandbox", None).unwrap()),
         digest: digest(&resources),
         resources,

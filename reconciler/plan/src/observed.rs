@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use dayfly_model::digest::Digest;
-use dayfly_model::kinds::{self, KINDS, Kind};
+use dayfly_model::kinds::{Kind, Kinds};
 use dayfly_model::object::ObjectKey;
 use serde_json::{Map, Value};
 
@@ -81,7 +81,7 @@ impl OptOut {
 }
 
 impl Live {
-    /// Reads an object as a watch or an apply returned it. Items of lists lack `apiVersion` and `kind`: for those there is
+    /// Reads an object of a built-in kind as a watch or an apply returned it. Items of lists lack `apiVersion` and `kind`: for those there is
     /// [`Live::of_kind`].
     ///
     /// # Errors
@@ -90,8 +90,8 @@ impl Live {
         let api_version = object["apiVersion"].as_str().unwrap_or_default();
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let name = object["kind"].as_str().unwrap_or_default();
-        let kind = kinds::find(group, name).ok_or_else(|| LiveError::UnknownKind(format!("{api_version} {name}")))?;
-        Self::of_kind(kind, object)
+        let kind = Kinds::builtin().find(group, name);
+        Self::of_kind(kind.ok_or_else(|| LiveError::UnknownKind(format!("{api_version} {name}")))?, object)
     }
 
     /// Reads an object that is known to be of this kind.
@@ -202,8 +202,9 @@ fn item<'a>(list: &'a Value, keys: &Value) -> Option<&'a Value> {
 /// What a cluster has, as far as it could be read: every object that carries Dayfly's label.
 #[derive(Clone, Default)]
 pub struct Observed {
+    kinds: Kinds,
     /// By group and kind. A kind that is absent here was not read.
-    kinds: HashMap<(&'static str, &'static str), ObservedKind>,
+    by_kind: HashMap<(&'static str, &'static str), ObservedKind>,
 }
 
 /// The objects of one kind.
@@ -229,41 +230,51 @@ pub enum Seen<'a> {
 }
 
 impl Observed {
-    /// A cluster of which every kind was read, and that has nothing.
+    /// A cluster that may have objects of these kinds, and of which none was read. By default they are the built-in kinds.
+    pub fn of_kinds(kinds: Kinds) -> Self {
+        Self { kinds, by_kind: HashMap::new() }
+    }
+
+    /// A cluster of which every built-in kind was read, and that has nothing.
     pub fn nothing() -> Self {
         let mut observed = Self::default();
-        KINDS.iter().for_each(|kind| observed.replace(kind, []));
+        Kinds::builtin().iter().for_each(|kind| observed.replace(kind, []));
         observed
+    }
+
+    /// The kinds of which it may have objects.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// Sets a kind to what a complete list returned.
     pub fn replace(&mut self, kind: &'static Kind, objects: impl IntoIterator<Item = Live>) {
         let objects = objects.into_iter().map(|live| (namespaced_name(&live), live)).collect();
-        self.kinds.insert((kind.group, kind.kind), ObservedKind { complete: true, objects });
+        self.by_kind.insert((kind.group, kind.kind), ObservedKind { complete: true, objects });
     }
 
     /// Marks a kind as unknown: its list or watch failed.
     pub fn lose(&mut self, kind: &'static Kind) {
-        self.kinds.remove(&(kind.group, kind.kind));
+        self.by_kind.remove(&(kind.group, kind.kind));
     }
 
     /// Adds or replaces one object. Returns the one that it replaces.
     pub fn insert(&mut self, live: Live) -> Option<Live> {
-        self.kinds.entry((live.kind.group, live.kind.kind)).or_default().objects.insert(namespaced_name(&live), live)
+        self.by_kind.entry((live.kind.group, live.kind.kind)).or_default().objects.insert(namespaced_name(&live), live)
     }
 
     /// Removes one object, if it is still the one with this UID. Returns it.
     pub fn remove(&mut self, key: &ObjectKey, uid: &str) -> Option<Live> {
-        let kind = kinds::find(&key.group, &key.kind)?;
-        let objects = &mut self.kinds.get_mut(&(kind.group, kind.kind))?.objects;
+        let kind = self.kinds.find(&key.group, &key.kind)?;
+        let objects = &mut self.by_kind.get_mut(&(kind.group, kind.kind))?.objects;
         let name = (key.namespace.as_deref().map(Into::into), key.name.as_str().into());
         if objects.get(&name).is_some_and(|live| *live.uid == *uid) { objects.remove(&name) } else { None }
     }
 
     /// What is known of one object.
     pub fn get(&self, key: &ObjectKey) -> Seen<'_> {
-        let Some(kind) = kinds::find(&key.group, &key.kind) else { return Seen::Unknown };
-        let Some(observed) = self.kinds.get(&(kind.group, kind.kind)) else { return Seen::Unknown };
+        let Some(kind) = self.kinds.find(&key.group, &key.kind) else { return Seen::Unknown };
+        let Some(observed) = self.by_kind.get(&(kind.group, kind.kind)) else { return Seen::Unknown };
         let name = (key.namespace.as_deref().map(Into::into), key.name.as_str().into());
         match observed.objects.get(&name) {
             Some(live) => Seen::Live(live),
@@ -274,17 +285,17 @@ impl Observed {
 
     /// The kinds that could not be read.
     pub fn unknown_kinds(&self) -> impl Iterator<Item = &'static Kind> {
-        KINDS.iter().filter(|kind| !self.kinds.get(&(kind.group, kind.kind)).is_some_and(|known| known.complete))
+        self.kinds.iter().filter(|kind| !self.by_kind.get(&(kind.group, kind.kind)).is_some_and(|known| known.complete))
     }
 
     /// Every object, in no order.
     pub fn objects(&self) -> impl Iterator<Item = &Live> {
-        self.kinds.values().flat_map(|kind| kind.objects.values())
+        self.by_kind.values().flat_map(|kind| kind.objects.values())
     }
 
     /// How many objects.
     pub fn len(&self) -> usize {
-        self.kinds.values().map(|kind| kind.objects.len()).sum()
+        self.by_kind.values().map(|kind| kind.objects.len()).sum()
     }
 
     /// Whether there is none.
@@ -370,7 +381,7 @@ mod tests {
         let key = Live::from_object(&config_map()).unwrap().key();
         let mut observed = Observed::nothing();
         assert_eq!(observed.get(&key), Seen::Absent);
-        observed.lose(kinds::find("", "ConfigMap").unwrap());
+        observed.lose(Kinds::builtin().find("", "ConfigMap").unwrap());
         assert_eq!(observed.get(&key), Seen::Unknown);
         assert_eq!(observed.unknown_kinds().map(|kind| kind.kind).collect::<Vec<_>>(), ["ConfigMap"]);
         observed.insert(Live::from_object(&config_map()).unwrap());

@@ -8,7 +8,7 @@ use std::fmt;
 
 use dayfly_judge::policy::Admitted;
 use dayfly_judge::render::Manifests;
-use dayfly_model::kinds::{self, Wave};
+use dayfly_model::kinds::Wave;
 use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::platform::environment::Drift;
 use dayfly_model::scope::Scope;
@@ -85,6 +85,7 @@ pub struct ObjectChange {
     action: ChangeAction,
     reason: ChangeReason,
     key: ObjectKey,
+    wave: Wave,
     desired: Option<Object>,
     uid: Option<String>,
     verify: bool,
@@ -237,9 +238,7 @@ impl fmt::Display for Plan {
 }
 
 fn in_waves(changes: &[ObjectChange]) -> impl Iterator<Item = (Wave, &[ObjectChange])> {
-    changes
-        .chunk_by(|a, b| kinds::wave(&a.key) == kinds::wave(&b.key))
-        .filter_map(|chunk| Some((kinds::wave(&chunk.first()?.key), chunk)))
+    changes.chunk_by(|a, b| a.wave == b.wave).filter_map(|chunk| Some((chunk.first()?.wave, chunk)))
 }
 
 /// The plan that removes everything an instance has. Only for instances whose deletion in git is certain.

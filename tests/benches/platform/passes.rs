@@ -13,7 +13,7 @@ use dayfly_judge::evaluate::{Desired, Evaluator};
 use dayfly_lifecycle::ledger::{LedgerFact, Signer};
 use dayfly_local::apiserver::{ApiServer, Config};
 use dayfly_model::digest::Revision;
-use dayfly_model::kinds::{self, WAVES};
+use dayfly_model::kinds::{Kinds, WAVES};
 use dayfly_model::object::Object;
 use dayfly_model::platform::Platform;
 use dayfly_model::snapshot::Snapshot;
@@ -145,14 +145,14 @@ fn record(figures: &mut Figures, name: &str, pass: &Pass) {
 /// Sends objects in the order of their waves, as many at once as Dayfly does at most.
 async fn send(client: &Client, objects: &[Object]) {
     for wave in WAVES {
-        let due = objects.iter().filter(|object| kinds::wave(object.key()) == wave);
+        let due = objects.iter().filter(|object| Kinds::builtin().wave(object.key()) == wave);
         stream::iter(due).for_each_concurrent(AT_ONCE, |object| apply(client, object)).await;
     }
 }
 
 async fn apply(client: &Client, object: &Object) {
     let key = object.key();
-    let kind = kinds::find(&key.group, &key.kind).unwrap();
+    let kind = Kinds::builtin().find(&key.group, &key.kind).unwrap();
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(kind.group, kind.version, kind.kind), kind.plural);
     let api: Api<DynamicObject> = match &key.namespace {

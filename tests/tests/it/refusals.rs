@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::{Pass, Reconciler};
 use dayfly_local::apiserver::{FaultRule, InjectedFault};
-use dayfly_model::kinds::KINDS;
+use dayfly_model::kinds::Kinds;
 use dayfly_plan::plan::ChangeAction;
 use dayfly_plan::status::Phase;
 use dayfly_tests::fixtures::{change_title, deploy, running_title, two_apps};
@@ -54,7 +54,8 @@ fn rights(without: &[(&str, &str)]) -> Value {
         let all = ["get", "list", "watch", "create", "patch", "update", "delete"].into_iter();
         all.filter(|verb| !without.contains(&(*verb, resource))).collect::<Vec<_>>()
     };
-    let rules = KINDS.iter().map(|kind| {
+    let kinds = Kinds::builtin();
+    let rules = kinds.iter().map(|kind| {
         let resource = format!("{}.{}", kind.plural, kind.group);
         json!({"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs(resource.trim_end_matches('.'))})
     });

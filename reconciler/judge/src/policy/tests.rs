@@ -24,7 +24,7 @@ fn one(text: &str) -> Result<PolicySet, Vec<String>> {
 /// What is found in an app of these objects, by the policies.
 fn judge(policies: &PolicySet, objects: Vec<Value>) -> Vec<String> {
     let objects = objects.into_iter().map(|object| Object::new(object).unwrap()).collect();
-    let manifests = Arc::new(Manifests::new(objects).unwrap());
+    let manifests = Arc::new(Manifests::new(objects, &Kinds::builtin()).unwrap());
     let instance = instance(template(json!({}), &[]), environment(&[]), json!({}));
     let cost = cost::monthly(&manifests, &instance.environment.prices);
     match policies.decide(&instance, manifests, &cost, [], now()) {
@@ -286,7 +286,7 @@ fn with(change: impl Fn(&mut Waiver), enforcement: Enforcement, roles: &[&str]) 
         spans: Default::default(),
     };
     change(&mut waiver);
-    let manifests = Arc::new(Manifests::new(vec![]).unwrap());
+    let manifests = Arc::new(Manifests::new(vec![], &Kinds::builtin()).unwrap());
     policies.decide(&instance, manifests, &MonthlyCost::default(), [&Arc::new(waiver)], now())
 }
 
@@ -407,7 +407,7 @@ fn what_was_put_away_reads_back_as_it_was() {
     let odd = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "data": {
         "z": [0.1 + 0.2, 1.0, -0.0, 1e300, u64::MAX, i64::MIN], "a": "\u{2028}\"\\\n\u{1f980}", "": null, "nested": {"b": {}, "a": []},
     }});
-    let manifests = Manifests::new(vec![Object::new(odd.clone()).unwrap()]).unwrap();
+    let manifests = Manifests::new(vec![Object::new(odd.clone()).unwrap()], &Kinds::builtin()).unwrap();
     let admitted = Admitted::for_tests(Arc::new(manifests));
     let opened = admitted.seal().open().unwrap();
     assert_eq!(opened.manifests().objects, admitted.manifests().objects);

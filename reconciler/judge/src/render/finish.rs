@@ -1,7 +1,7 @@
 //! From a rendered document to an object of the app: checked, put in its namespace, labelled, scaled to zero if it rests.
 
 use dayfly_model::diagnostic::Diagnostic;
-use dayfly_model::kinds::{self, Kind};
+use dayfly_model::kinds::{Kind, Kinds};
 use dayfly_model::object::Object;
 use dayfly_model::platform::{Environment, Instance, dns_label};
 use dayfly_model::rule::Rule;
@@ -22,6 +22,8 @@ pub enum From {
 
 /// Where an app's objects live and what they are labelled with.
 pub struct Home {
+    /// The kinds that there are.
+    pub kinds: Kinds,
     namespace: Option<String>,
     suspend: bool,
     labels: Vec<(&'static str, String)>,
@@ -48,7 +50,8 @@ impl Home {
         let (labels, mut annotations): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, value)| is_label_value(value));
         annotations.push(("dayfly.dev/owner", app.owner.clone()));
         annotations.extend(app.purpose.clone().map(|purpose| ("dayfly.dev/purpose", purpose)));
-        Self { namespace: Some(instance.namespace.clone()), suspend: app.suspend, labels, annotations }
+        let kinds = instance.environment.kinds.clone();
+        Self { kinds, namespace: Some(instance.namespace.clone()), suspend: app.suspend, labels, annotations }
     }
 
     /// The home of a tier's shared objects.
@@ -58,13 +61,13 @@ impl Home {
             ("app.kubernetes.io/managed-by", "dayfly".to_owned()),
             ("dayfly.dev/tier", environment.tier.to_string()),
         ];
-        Self { namespace: None, suspend: false, labels, annotations: vec![] }
+        Self { kinds: environment.kinds.clone(), namespace: None, suspend: false, labels, annotations: vec![] }
     }
 }
 
 /// Checks and completes one document.
 pub fn object(mut value: Value, home: &Home, from: From, file: &File) -> Result<Object, Diagnostic> {
-    let kind = known_kind(&value, from, file)?;
+    let kind = known_kind(&value, &home.kinds, from, file)?;
     place(&mut value, kind, home, file)?;
     named(&value, kind, file)?;
     mark(&mut value["metadata"], &home.labels, &home.annotations);
@@ -109,7 +112,7 @@ pub fn pod_template<'a>(value: &'a mut Value, kind: &str) -> Option<&'a mut Valu
     value.pointer_mut(pointer).filter(|template| template.is_object())
 }
 
-fn known_kind(value: &Value, from: From, file: &File) -> Result<&'static Kind, Diagnostic> {
+fn known_kind(value: &Value, kinds: &Kinds, from: From, file: &File) -> Result<&'static Kind, Diagnostic> {
     let text = |field: &str| value.get(field).and_then(Value::as_str);
     let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
         let found = Diagnostic::new(Rule::RENDER_OBJECT, &file.path, "a document is no Kubernetes object");
@@ -119,7 +122,7 @@ fn known_kind(value: &Value, from: From, file: &File) -> Result<&'static Kind, D
     let refused = |message: String, help: &str| {
         Err(Diagnostic::new(Rule::RENDER_KIND, &file.path, message).at(file.line(&format!("kind: {kind}"))).help(help))
     };
-    let Some(known) = kinds::find(group, kind) else {
+    let Some(known) = kinds.find(group, kind) else {
         let help = match kind {
             "Secret" => "Values of secrets never stand in git: name the secret in the template's spec.secrets.",
             "Pod" | "ReplicaSet" | "ReplicationController" => "Use a Deployment.",

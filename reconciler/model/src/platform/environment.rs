@@ -11,6 +11,7 @@ use super::manifest::{EnvironmentSpec, PricesSpec, RetireSpec, TtlSpec};
 use super::naming::{NameValues, Names};
 use super::read::{Folder, Source};
 use crate::digest::Digest;
+use crate::kinds::Kinds;
 use crate::names::TierName;
 use crate::rule::Rule;
 use crate::schema::ManifestKind;
@@ -46,6 +47,8 @@ pub struct Environment {
     pub budget: Budget,
     /// `spec.prices`.
     pub prices: Prices,
+    /// The kinds that may be rendered for it.
+    pub kinds: Kinds,
     /// `spec.namespace` and `spec.host`, ready to render.
     pub(crate) names: Arc<Names>,
     /// The files of `resources/`, by path from the repository's root: Tera sources rendered for every app of the tier.
@@ -217,6 +220,7 @@ impl Folder for Environment {
             enforcement: spec.enforcement,
             budget: Budget { per_app: spec.budget.per_app, per_cost_center: spec.budget.per_cost_center },
             prices: prices(spec.prices),
+            kinds: Kinds::builtin(),
             names: Arc::new(names?),
             resources: source.texts("resources/"),
             shared: source.texts("shared/"),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dayfly_model::kinds::{self, Wave};
+use dayfly_model::kinds::Wave;
 use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::platform::environment::Drift;
 use dayfly_model::scope::Scope;
@@ -20,11 +20,11 @@ pub(super) fn plan_objects(inventory: &Inventory, desired: &[Object], observed: 
         let skipped = planner.plan.skipped.len();
         planner.plan_desired(object);
         if planner.plan.skipped.len() == skipped {
-            planner.plan.gates.entry(kinds::wave(object.key())).or_default().push(object.key().clone());
+            planner.plan.gates.entry(planner.wave(object.key())).or_default().push(object.key().clone());
         }
     }
     let problems = planner.plan.skipped.iter().filter(|skipped| skipped.is_problem());
-    let first_problem = problems.map(|skipped| kinds::wave(&skipped.key)).min();
+    let first_problem = problems.map(|skipped| planner.wave(&skipped.key)).min();
     let wanted: BTreeSet<_> = desired.iter().map(Object::key).collect();
     for (key, entry) in inventory.entries().filter(|(key, _)| !wanted.contains(key)) {
         planner.plan_deletion(key, entry);
@@ -40,7 +40,7 @@ pub(super) fn plan_objects(inventory: &Inventory, desired: &[Object], observed: 
 pub(super) fn no_routes(inventory: &Inventory, observed: &Observed) -> Plan {
     let plan = empty(inventory.scope(), Drift::Repair);
     let mut planner = Planner { inventory, observed, drift: Drift::Repair, plan };
-    for (key, entry) in inventory.entries().filter(|(key, _)| kinds::wave(key) == Wave::Route) {
+    for (key, entry) in inventory.entries().filter(|(key, _)| observed.kinds().wave(key) == Wave::Route) {
         planner.plan_deletion(key, entry);
     }
     planner.finish()
@@ -69,6 +69,10 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    fn wave(&self, key: &ObjectKey) -> Wave {
+        self.observed.kinds().wave(key)
+    }
+
     fn skip(&mut self, key: &ObjectKey, reason: SkipReason) {
         self.plan.skipped.push(Skipped { key: key.clone(), reason });
     }
@@ -81,9 +85,9 @@ impl Planner<'_> {
         live: Option<&Live>,
         verify: bool,
     ) {
-        let uid = live.map(|live| live.uid.to_string());
-        let change =
-            ObjectChange { action, reason, key: object.key().clone(), desired: Some(object.clone()), uid, verify };
+        let (key, desired) = (object.key().clone(), Some(object.clone()));
+        let (wave, uid) = (self.wave(&key), live.map(|live| live.uid.to_string()));
+        let change = ObjectChange { action, reason, key, wave, desired, uid, verify };
         self.plan.applies.push(change);
     }
 
@@ -91,7 +95,7 @@ impl Planner<'_> {
     /// policies and quotas that were rendered for it, and nothing is deleted while its successor may be absent.
     fn block_after(&mut self, wave: Wave) {
         let before = self.plan.applies.len() + self.plan.deletes.len();
-        self.plan.applies.retain(|change| kinds::wave(&change.key) <= wave);
+        self.plan.applies.retain(|change| change.wave <= wave);
         self.plan.deletes.clear();
         self.plan.forgets.clear();
         self.plan.blocked = before - self.plan.applies.len();
@@ -170,6 +174,7 @@ impl Planner<'_> {
                 action: ChangeAction::Delete,
                 reason: ChangeReason::Removed,
                 key: key.clone(),
+                wave: self.wave(key),
                 desired: None,
                 uid: Some(live.uid.to_string()),
                 verify: false,
@@ -190,12 +195,12 @@ impl Planner<'_> {
         for change in &mut self.plan.deletes {
             // Policies, quotas and rights protect what still runs: they go with the namespace, not before it.
             let inside = change.key.namespace.as_ref().is_some_and(|namespace| going.contains(namespace));
-            if inside && kinds::wave(&change.key) == Wave::Config {
+            if inside && change.wave == Wave::Config {
                 change.reason = ChangeReason::RemovedWithNamespace;
             }
         }
-        self.plan.applies.sort_by(|a, b| (kinds::wave(&a.key), &a.key).cmp(&(kinds::wave(&b.key), &b.key)));
-        self.plan.deletes.sort_by(|a, b| (kinds::wave(&b.key), &a.key).cmp(&(kinds::wave(&a.key), &b.key)));
+        self.plan.applies.sort_by(|a, b| (a.wave, &a.key).cmp(&(b.wave, &b.key)));
+        self.plan.deletes.sort_by(|a, b| (b.wave, &a.key).cmp(&(a.wave, &b.key)));
         self.plan
     }
 

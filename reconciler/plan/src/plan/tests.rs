@@ -4,6 +4,7 @@ use dayfly_judge::cost;
 use dayfly_judge::policy::{Decision, PolicySet};
 use dayfly_model::digest::Digest;
 use dayfly_model::fixtures::{environment, instance, template};
+use dayfly_model::kinds::{Kind, Kinds};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -141,6 +142,31 @@ fn summary(plan: &Plan) -> Vec<String> {
 }
 
 #[test]
+fn a_custom_kind_is_planned_in_its_wave_where_it_joined_and_skipped_elsewhere() {
+    static HTTP_ROUTE: Kind = Kind {
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        kind: "HTTPRoute",
+        plural: "httproutes",
+        namespaced: true,
+        wave: Wave::Route,
+        in_templates: true,
+    };
+    let kinds = Kinds::builtin().with(&HTTP_ROUTE).unwrap();
+    let mut observed = Observed::of_kinds(kinds.clone());
+    kinds.iter().for_each(|kind| observed.replace(kind, []));
+    let route = object("gateway.networking.k8s.io/v1", "HTTPRoute", Some("survey"), "web", "");
+    let service = object("v1", "Service", Some("survey"), "web", "");
+    let manifests = Manifests::new(vec![route, service], &kinds).unwrap();
+    let inventory = Inventory::new("sandbox".parse().unwrap());
+    let plan = plan_shared(&manifests, &inventory, &observed, Drift::Repair);
+    let waves: Vec<_> = plan.waves().map(|(wave, changes)| (wave, changes[0].key().kind.as_str())).collect();
+    assert_eq!(waves, [(Wave::Workload, "Service"), (Wave::Route, "HTTPRoute")]);
+    let elsewhere = plan_shared(&manifests, &inventory, &Observed::nothing(), Drift::Repair);
+    assert_eq!(elsewhere.skipped().iter().map(|skipped| &skipped.reason).collect::<Vec<_>>(), [&SkipReason::Unknown]);
+}
+
+#[test]
 fn a_new_instance_is_created_in_waves_and_then_has_nothing_to_do() {
     let cluster = FakeCluster::new();
     let plan = cluster.plan(&whole("1"));
@@ -233,7 +259,7 @@ fn a_pending_entry_claims_only_what_has_our_manager_and_our_apply_id() {
 fn an_object_that_was_made_anew_before_a_crash_is_found_and_adopted_after_it() {
     let object = config_map("a", "1");
     let mut cluster = FakeCluster::of(std::slice::from_ref(&object));
-    cluster.observed.replace(kinds::find("", "ConfigMap").unwrap(), []);
+    cluster.observed.replace(Kinds::builtin().find("", "ConfigMap").unwrap(), []);
     let plan = cluster.plan(std::slice::from_ref(&object));
     assert_eq!(plan.changes().next().unwrap().reason(), ChangeReason::Missing);
     cluster.begin(&plan);
@@ -264,7 +290,7 @@ fn drift_is_repaired_or_reported_as_the_tier_says() {
 #[test]
 fn objects_of_a_kind_that_cannot_be_read_are_skipped_and_block_all_later_waves() {
     let mut cluster = FakeCluster::of(&whole("1"));
-    cluster.observed.lose(kinds::find("networking.k8s.io", "NetworkPolicy").unwrap());
+    cluster.observed.lose(Kinds::builtin().find("networking.k8s.io", "NetworkPolicy").unwrap());
     let desired: Vec<_> = whole("2").into_iter().filter(|object| object.key().kind != "Ingress").collect();
     let plan = cluster.plan(&desired);
     assert!(plan.is_empty(), "{plan}");
