@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dayfly_git as git;
 use dayfly_git::ledger;
 use dayfly_git::{Repository, Tip};
-use dayfly_judge::evaluate::{Approved, Desired, Evaluation, Evaluator, Moment};
+use dayfly_judge::evaluate::{Approved, Desired, Evaluation, Evaluator, TimeInputs};
 use dayfly_judge::render;
 use dayfly_lifecycle::history::{AppChange, AppFacts, History};
 use dayfly_lifecycle::ledger::{Approvals, Verifier};
@@ -54,12 +54,12 @@ struct Loaded {
 struct Judged {
     tip: Arc<Platform>,
     baseline: Arc<Platform>,
-    moment: Moment,
+    moment: TimeInputs,
     evaluation: Arc<Evaluation>,
 }
 
 impl Judged {
-    fn is_of(&self, tip: &Arc<Platform>, baseline: &Arc<Platform>, moment: &Moment) -> bool {
+    fn is_of(&self, tip: &Arc<Platform>, baseline: &Arc<Platform>, moment: &TimeInputs) -> bool {
         Arc::ptr_eq(&self.tip, tip) && Arc::ptr_eq(&self.baseline, baseline) && self.moment == *moment
     }
 }
@@ -175,7 +175,7 @@ impl Source {
             CONTROL.iter().any(|folder| snapshot.folder_digest(folder) != control.folder_digest(folder));
         let baseline = self.baseline(&approvals, control, &platform);
         let own = self.own_approvals(&approvals, &baseline, &platform)?;
-        let moment = Moment::of(&platform, now);
+        let moment = TimeInputs::of(&platform, now);
         let same = self.judged.take().filter(|known| known.is_of(&platform, &baseline.platform, &moment));
         let same = same.filter(|_| are_same(&self.instances, &own));
         self.instances = own;

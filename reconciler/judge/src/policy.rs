@@ -53,13 +53,13 @@ use crate::render::Manifests;
 pub struct PolicySet {
     program: Arc<Program>,
     builtins: strict::Builtins,
-    entries: Vec<Entry>,
+    entry_points: Vec<EntryPoint>,
     sources: Vec<(String, Arc<str>)>,
 }
 
 /// One `deny` or `warn`.
 #[derive(Debug)]
-struct Entry {
+struct EntryPoint {
     /// `data.dayfly.images.deny`
     path: String,
     warns: bool,

@@ -20,10 +20,10 @@ pub use table::RuleCategory;
 /// What a finding is about. Its identifier (`manifest/unknown-field`) is what users see, in JSON and in waivers: it never
 /// changes. Rules with one identifier are equal.
 #[derive(Clone)]
-pub struct Rule(Origin);
+pub struct Rule(RuleOrigin);
 
 #[derive(Clone)]
-enum Origin {
+enum RuleOrigin {
     /// A row of the table.
     Table(&'static RuleFacts),
     /// An identifier of an open group, and what holds for all of that group.
@@ -61,8 +61,8 @@ impl Rule {
     /// The identifier, such as `manifest/unknown-field`.
     pub fn id(&self) -> &str {
         match &self.0 {
-            Origin::Table(facts) => facts.id,
-            Origin::Open(_, id) => id,
+            RuleOrigin::Table(facts) => facts.id,
+            RuleOrigin::Open(_, id) => id,
         }
     }
 
@@ -98,12 +98,12 @@ impl Rule {
     }
 
     const fn known(facts: &'static RuleFacts) -> Self {
-        Self(Origin::Table(facts))
+        Self(RuleOrigin::Table(facts))
     }
 
     fn facts(&self) -> &'static RuleFacts {
         match &self.0 {
-            Origin::Table(facts) | Origin::Open(facts, _) => facts,
+            RuleOrigin::Table(facts) | RuleOrigin::Open(facts, _) => facts,
         }
     }
 }
@@ -123,7 +123,7 @@ impl FromStr for Rule {
             RuleCategory::Cluster => name.starts_with(|c: char| c.is_ascii_uppercase()) && is_alphabetic(name),
             _ => !name.is_empty() && format::line(id).is_ok(),
         };
-        if is_legal { Ok(Self(Origin::Open(group, id.into()))) } else { Err(unknown()) }
+        if is_legal { Ok(Self(RuleOrigin::Open(group, id.into()))) } else { Err(unknown()) }
     }
 }
 

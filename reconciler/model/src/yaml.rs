@@ -79,7 +79,7 @@ pub type FieldPositions = BTreeMap<String, FieldPosition>;
 pub fn document(bytes: &[u8], limits: YamlLimits) -> Result<(Value, FieldPositions), YamlError> {
     let text = checked(bytes, limits)?;
     let mut places = FieldPositions::new();
-    let mut reader = Reader::new(text, limits, Some(&mut places));
+    let mut reader = YamlReader::new(text, limits, Some(&mut places));
     let value = reader.document()?.unwrap_or_default();
     if value.is_null() {
         return Err(YamlError::new(Rule::YAML_EMPTY, Position::default(), "the file is empty", "Write the manifest."));
@@ -106,7 +106,7 @@ pub fn emit(value: &Value) -> String {
 
 /// Reads all documents of a text, such as a rendered one, without places. Empty documents are left out.
 pub fn objects(text: &str, limits: YamlLimits) -> Result<Vec<Value>, YamlError> {
-    let mut reader = Reader::new(checked(text.as_bytes(), limits)?, limits, None);
+    let mut reader = YamlReader::new(checked(text.as_bytes(), limits)?, limits, None);
     let mut objects = Vec::new();
     while let Some(value) = reader.document()? {
         if !value.is_null() {
@@ -164,7 +164,7 @@ fn position(mark: &Marker) -> Position {
 }
 
 /// Composes values from parser events. Recursion is bounded by `limits.depth`, which the parser keeps as well.
-struct Reader<'t, 'p> {
+struct YamlReader<'t, 'p> {
     text: &'t str,
     events: Parser<'t, StrInput<'t>>,
     limits: YamlLimits,
@@ -174,7 +174,7 @@ struct Reader<'t, 'p> {
     places: Option<&'p mut FieldPositions>,
 }
 
-impl<'t, 'p> Reader<'t, 'p> {
+impl<'t, 'p> YamlReader<'t, 'p> {
     fn new(text: &'t str, limits: YamlLimits, places: Option<&'p mut FieldPositions>) -> Self {
         let options: Options = options! {
             emit_comments: false,

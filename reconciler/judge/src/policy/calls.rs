@@ -11,7 +11,7 @@ const MAX_CHAIN: usize = 50;
 
 /// A rule that is refused: its name, why, and what to do.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedRule {
     /// `data.dayfly.images.pinned`
     pub rule: String,
     /// Reads on after the rule's name.
@@ -21,7 +21,7 @@ pub struct Refused {
 }
 
 /// The first rule that is refused.
-pub fn check(program: &Program) -> Result<(), Refused> {
+pub fn check(program: &Program) -> Result<(), RefusedRule> {
     two_values(program)?;
     let calls = calls(program);
     let mut chains = vec![None; calls.len()];
@@ -29,14 +29,14 @@ pub fn check(program: &Program) -> Result<(), Refused> {
 }
 
 /// The machine takes a rule with two values for undefined, and what a rule that is undefined forbids would be admitted.
-fn two_values(program: &Program) -> Result<(), Refused> {
+fn two_values(program: &Program) -> Result<(), RefusedRule> {
     let undecided = program.rule_infos.iter().find(|rule| {
         let single = rule.function_info.is_some() || matches!(rule.rule_type, RuleType::Complete);
         single && rule.definitions.len() > 1 && !rule.early_exit_on_first_success
     });
     undecided.map_or(Ok(()), |rule| {
         let message = "is defined several times with different values, and two of them may hold at once".into();
-        Err(Refused { rule: rule.name.clone(), message, help: "Join the definitions with `else`." })
+        Err(RefusedRule { rule: rule.name.clone(), message, help: "Join the definitions with `else`." })
     })
 }
 
@@ -69,9 +69,10 @@ fn chain(
     known: &mut [Option<usize>],
     above: &mut Vec<usize>,
     rule: usize,
-) -> Result<usize, Refused> {
+) -> Result<usize, RefusedRule> {
     let name = |rule: usize| program.rule_infos[rule].name.trim_start_matches("data.");
-    let refused = |message: String, help| Err(Refused { rule: program.rule_infos[rule].name.clone(), message, help });
+    let refused =
+        |message: String, help| Err(RefusedRule { rule: program.rule_infos[rule].name.clone(), message, help });
     if let Some(length) = known[rule] {
         return Ok(length);
     }

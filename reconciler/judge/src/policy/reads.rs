@@ -46,11 +46,11 @@ pub(super) static INPUT: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// What a name or a reference stands for; none where nobody knows.
-type Shape = Option<&'static Value>;
+type InputShape = Option<&'static Value>;
 
 /// Everything that a rule reads and that is never there.
 pub fn check(rule: &rego::Rule) -> Vec<Diagnostic> {
-    let mut reader = Reader::default();
+    let mut reader = RuleReader::default();
     reader.rule(rule);
     // The head is read once for each body.
     reader.found.sort();
@@ -60,13 +60,13 @@ pub fn check(rule: &rego::Rule) -> Vec<Diagnostic> {
 
 /// Reads a rule from its head to its end; Rego tells a name before it is used.
 #[derive(Default)]
-struct Reader {
+struct RuleReader {
     /// What names stand for here.
-    names: BTreeMap<String, Shape>,
+    names: BTreeMap<String, InputShape>,
     found: Vec<Diagnostic>,
 }
 
-impl Reader {
+impl RuleReader {
     fn rule(&mut self, rule: &rego::Rule) {
         let rego::Rule::Spec { head, bodies, .. } = rule else { return };
         if let RuleHead::Func { args, .. } = head {
@@ -85,7 +85,7 @@ impl Reader {
     }
 
     /// What a rule makes, of what its body told.
-    fn head(&mut self, head: &RuleHead) -> Shape {
+    fn head(&mut self, head: &RuleHead) -> InputShape {
         match head {
             RuleHead::Compr { refr, assign, .. } => {
                 self.read(refr);
@@ -100,14 +100,14 @@ impl Reader {
     }
 
     /// Names that are told in there are told there only.
-    fn within(&mut self, read: impl FnOnce(&mut Self) -> Shape) -> Shape {
+    fn within(&mut self, read: impl FnOnce(&mut Self) -> InputShape) -> InputShape {
         let outer = self.names.clone();
         let shape = read(self);
         self.names = outer;
         shape
     }
 
-    fn assign(&mut self, assign: Option<&RuleAssign>) -> Shape {
+    fn assign(&mut self, assign: Option<&RuleAssign>) -> InputShape {
         self.all(assign.map(|assign| &assign.value))
     }
 
@@ -139,7 +139,7 @@ impl Reader {
     }
 
     /// Reads an expression and all in it, and tells what it stands for.
-    fn read(&mut self, expr: &Ref<Expr>) -> Shape {
+    fn read(&mut self, expr: &Ref<Expr>) -> InputShape {
         match expr.as_ref() {
             Expr::Var { span, .. } if span.text() == "input" => Some(&INPUT),
             Expr::Var { span, .. } => self.names.get(span.text()).copied().flatten(),
@@ -179,7 +179,7 @@ impl Reader {
         }
     }
 
-    fn all<'a>(&mut self, exprs: impl IntoIterator<Item = &'a Ref<Expr>>) -> Shape {
+    fn all<'a>(&mut self, exprs: impl IntoIterator<Item = &'a Ref<Expr>>) -> InputShape {
         for expr in exprs {
             self.read(expr);
         }
@@ -187,7 +187,7 @@ impl Reader {
     }
 
     /// A field of something; one that it never has is found.
-    fn step(&mut self, of: &'static Value, owner: &Span, at: &Span, name: &str) -> Shape {
+    fn step(&mut self, of: &'static Value, owner: &Span, at: &Span, name: &str) -> InputShape {
         if of.is_null() || of.is_array() {
             return None;
         }
@@ -208,7 +208,7 @@ impl Reader {
     }
 
     /// Takes note of what a name stands for, and reads what is no name.
-    fn bind(&mut self, name: &Ref<Expr>, shape: Shape) {
+    fn bind(&mut self, name: &Ref<Expr>, shape: InputShape) {
         match name.as_ref() {
             Expr::Var { span, .. } => self.bind_name(span.text(), shape),
             _ => {
@@ -217,12 +217,12 @@ impl Reader {
         }
     }
 
-    fn bind_name(&mut self, name: &str, shape: Shape) {
+    fn bind_name(&mut self, name: &str, shape: InputShape) {
         self.names.insert(name.to_owned(), shape);
     }
 }
 
 /// What a list has.
-fn item(of: &'static Value) -> Shape {
+fn item(of: &'static Value) -> InputShape {
     of.as_array().and_then(|items| items.first())
 }

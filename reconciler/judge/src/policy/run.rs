@@ -15,7 +15,7 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{CompiledPolicy, Engine, Value};
 
 use super::strict::{self, Builtins};
-use super::{Entry, Finding, PolicySet, TestResult, calls, guard, reads};
+use super::{EntryPoint, Finding, PolicySet, TestResult, calls, guard, reads};
 
 /// Steps of one policy for one instance; the shipped ones take a few thousand.
 const MAX_STEPS: usize = 5_000_000;
@@ -40,28 +40,28 @@ pub fn compile(sources: &BTreeMap<String, Arc<str>>) -> Result<PolicySet, Vec<Di
     }
     let compiled = rules(&mut engine, &packages)?;
     found.extend(compiled.get_modules().iter().flat_map(|module| &module.policy).flat_map(|rule| reads::check(rule)));
-    let mut entries = Vec::new();
+    let mut entry_points = Vec::new();
     for (path, package) in packages.iter().filter(|(_, package)| !package.starts_with("data.dayfly.lib.")) {
         let own: Vec<_> = ["deny", "warn"]
             .into_iter()
-            .map(|name| Entry { path: format!("{package}.{name}"), warns: name == "warn" })
-            .filter(|entry| compiled.get_rules().contains_key(&entry.path))
+            .map(|name| EntryPoint { path: format!("{package}.{name}"), warns: name == "warn" })
+            .filter(|entry_point| compiled.get_rules().contains_key(&entry_point.path))
             .collect();
         if own.is_empty() {
             let found_here =
                 Diagnostic::new(Rule::POLICY_NO_RULE, path, format!("{package} defines neither deny nor warn"));
             found.push(found_here.help("Write `deny contains {\"rule\": …, \"msg\": …} if { … }`."));
         }
-        entries.extend(own);
+        entry_points.extend(own);
     }
-    entries.sort_by(|a, b| a.path.cmp(&b.path));
-    entries.dedup_by(|a, b| a.path == b.path);
+    entry_points.sort_by(|a, b| a.path.cmp(&b.path));
+    entry_points.dedup_by(|a, b| a.path == b.path);
     if !found.is_empty() {
         return Err(found);
     }
-    let (program, builtins) = program(&compiled, &entries)?;
+    let (program, builtins) = program(&compiled, &entry_points)?;
     calls::check(&program).map_err(|refused| vec![of_rule(&packages, refused)])?;
-    Ok(PolicySet { program, builtins, entries, sources })
+    Ok(PolicySet { program, builtins, entry_points, sources })
 }
 
 /// Each file with its package.
@@ -91,20 +91,20 @@ fn rules(engine: &mut Engine, packages: &Packages) -> Result<CompiledPolicy, Vec
         return Err(vec![found.help("Add a policy; the sample platform has some to begin with.")]);
     };
     // Compiling needs an entry point; any rule that exists will do.
-    let entries = packages.iter().flat_map(|(_, package)| ["deny", "warn"].map(|name| format!("{package}.{name}")));
-    let compiled = entries.map(|entry| engine.compile_with_entrypoint(&entry.into())).find_map(Result::ok);
-    compiled.map_or_else(
-        || {
-            let entry = format!("{package}.deny").into();
-            engine.compile_with_entrypoint(&entry).map_err(|error| vec![fault(path, &error.to_string())])
-        },
-        Ok,
-    )
+    let mut compile = |name: String| engine.compile_with_entrypoint(&name.into());
+    let names = packages.iter().flat_map(|(_, package)| ["deny", "warn"].map(|name| format!("{package}.{name}")));
+    match names.map(&mut compile).find_map(Result::ok) {
+        Some(compiled) => Ok(compiled),
+        None => compile(format!("{package}.deny")).map_err(|error| vec![fault(path, &error.to_string())]),
+    }
 }
 
-/// The program of all entries, once its builtins are known to be pure, and watched.
-fn program(compiled: &CompiledPolicy, entries: &[Entry]) -> Result<(Arc<Program>, Builtins), Vec<Diagnostic>> {
-    let paths: Vec<_> = entries.iter().map(|entry| entry.path.as_str()).collect();
+/// The program of all entry points, once its builtins are known to be pure, and watched.
+fn program(
+    compiled: &CompiledPolicy,
+    entry_points: &[EntryPoint],
+) -> Result<(Arc<Program>, Builtins), Vec<Diagnostic>> {
+    let paths: Vec<_> = entry_points.iter().map(|entry_point| entry_point.path.as_str()).collect();
     let mut program = Compiler::compile_from_policy(compiled, &paths)
         .map_err(|error| vec![fault("policies/", &error.to_string())])?;
     let mut names = program.builtin_info_table.iter().map(|builtin| builtin.name.as_str());
@@ -119,7 +119,7 @@ fn program(compiled: &CompiledPolicy, entries: &[Entry]) -> Result<(Arc<Program>
 }
 
 /// A rule that is refused, at the file of its package.
-fn of_rule(packages: &Packages, refused: calls::Refused) -> Diagnostic {
+fn of_rule(packages: &Packages, refused: calls::RefusedRule) -> Diagnostic {
     let own =
         packages.iter().find(|(_, package)| refused.rule.strip_prefix(package).is_some_and(|r| r.starts_with('.')));
     let path = own.map_or("policies/", |(path, _)| path);
@@ -155,19 +155,19 @@ thread_local! {
 
 /// What all policies find in an input.
 pub fn execute(policies: &PolicySet, input: Value) -> Vec<Finding> {
-    let PolicySet { program, builtins, entries, .. } = policies;
+    let PolicySet { program, builtins, entry_points, .. } = policies;
     MACHINE.with_borrow_mut(|kept| {
         let known = kept.take().filter(|(loaded, _)| Arc::ptr_eq(loaded, program));
         let (_, mut machine) = known.unwrap_or_else(|| (program.clone(), machine(program)));
         machine.set_input(input);
         let (mut found, mut whole) = (Vec::new(), true);
-        for entry in entries {
-            match strict::watched(builtins, || machine.execute_entry_point_by_name(&entry.path)) {
-                (Ok(value), None) => found.extend(findings(entry, &value)),
-                (Ok(_), Some(failure)) => found.push(broken(entry, &format!("failed: {}", last(&failure)))),
+        for entry_point in entry_points {
+            match strict::watched(builtins, || machine.execute_entry_point_by_name(&entry_point.path)) {
+                (Ok(value), None) => found.extend(findings(entry_point, &value)),
+                (Ok(_), Some(failure)) => found.push(broken(entry_point, &format!("failed: {}", last(&failure)))),
                 (Err(error), _) => {
                     whole = false;
-                    found.push(broken(entry, &why(&error)));
+                    found.push(broken(entry_point, &why(&error)));
                 }
             }
         }
@@ -194,37 +194,37 @@ fn why(error: &VmError) -> String {
     }
 }
 
-fn broken(entry: &Entry, what: &str) -> Finding {
-    let name = entry.path.trim_start_matches("data.");
+fn broken(entry_point: &EntryPoint, what: &str) -> Finding {
+    let name = entry_point.path.trim_start_matches("data.");
     let help = "The owners of policies/ have to correct it: an app without a verdict is not admitted.";
     Finding { help: Some(help.into()), ..Finding::new(Rule::POLICY_NO_VERDICT, format!("the policy {name} {what}")) }
 }
 
 /// The elements of a `deny` or a `warn`.
-fn findings(entry: &Entry, value: &Value) -> Vec<Finding> {
+fn findings(entry_point: &EntryPoint, value: &Value) -> Vec<Finding> {
     match value {
-        Value::Set(elements) => elements.iter().map(|element| finding(entry, element)).collect(),
-        Value::Undefined => vec![broken(entry, "is undefined")],
-        _ => vec![broken(entry, "is no set")],
+        Value::Set(elements) => elements.iter().map(|element| finding(entry_point, element)).collect(),
+        Value::Undefined => vec![broken(entry_point, "is undefined")],
+        _ => vec![broken(entry_point, "is no set")],
     }
 }
 
-fn finding(entry: &Entry, element: &Value) -> Finding {
+fn finding(entry_point: &EntryPoint, element: &Value) -> Finding {
     let text = |field: &str| match &element[field] {
         Value::String(text) => Some(text.to_string()),
         _ => None,
     };
     match (text("rule").map(|name| Rule::policy(&name)), text("msg")) {
         (Some(Ok(rule)), Some(message)) => Finding {
-            warns: entry.warns,
+            warns: entry_point.warns,
             rule,
             object: text("object"),
             field: text("field"),
             message,
             help: text("help"),
         },
-        (Some(Err(_)), Some(_)) => broken(entry, "has an element whose rule is not one line of text"),
-        _ => broken(entry, "has an element without rule and msg"),
+        (Some(Err(_)), Some(_)) => broken(entry_point, "has an element whose rule is not one line of text"),
+        _ => broken(entry_point, "has an element without rule and msg"),
     }
 }
 

@@ -16,13 +16,13 @@ pub type Builtins = Arc<[BuiltinFcn]>;
 /// How many builtins one set of policies may use.
 pub const MAX: usize = SLOTS.len();
 
-struct Calls {
+struct WatchedCalls {
     builtins: Builtins,
     failure: Option<String>,
 }
 
 thread_local! {
-    static CALLS: RefCell<Option<Calls>> = const { RefCell::new(None) };
+    static WATCHED: RefCell<Option<WatchedCalls>> = const { RefCell::new(None) };
 }
 
 /// Puts the functions that notice in place of a program's builtins. None if there are more than [`MAX`].
@@ -36,18 +36,18 @@ pub fn watch(program: &mut Program) -> Option<Builtins> {
 
 /// Runs something that calls these builtins, and tells the first failure.
 pub fn watched<T>(builtins: &Builtins, run: impl FnOnce() -> T) -> (T, Option<String>) {
-    CALLS.set(Some(Calls { builtins: builtins.clone(), failure: None }));
+    WATCHED.set(Some(WatchedCalls { builtins: builtins.clone(), failure: None }));
     let result = run();
-    (result, CALLS.take().and_then(|calls| calls.failure))
+    (result, WATCHED.take().and_then(|calls| calls.failure))
 }
 
 type Builtin = fn(&Span, &[Ref<Expr>], &[Value], bool) -> anyhow::Result<Value>;
 
 fn slot<const N: usize>(span: &Span, names: &[Ref<Expr>], values: &[Value], _: bool) -> anyhow::Result<Value> {
-    let builtin = CALLS.with_borrow(|calls| calls.as_ref().and_then(|calls| calls.builtins.get(N).copied()));
+    let builtin = WATCHED.with_borrow(|calls| calls.as_ref().and_then(|calls| calls.builtins.get(N).copied()));
     let Some((builtin, _)) = builtin else { anyhow::bail!("the builtin is unknown") };
     builtin(span, names, values, true).inspect_err(|error| {
-        CALLS.with_borrow_mut(|calls| {
+        WATCHED.with_borrow_mut(|calls| {
             if let Some(calls) = calls {
                 calls.failure.get_or_insert_with(|| error.to_string());
             }

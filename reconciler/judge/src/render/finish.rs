@@ -7,21 +7,10 @@ use dayfly_model::platform::{Environment, Instance, dns_label};
 use dayfly_model::rule::Rule;
 use serde_json::{Map, Value, json};
 
-use super::compiled::File;
+use super::rendered::{FolderOwner, SourceFile};
 
-/// Whose file rendered it, and so what it may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// Kinds of apps, in the app's namespace.
-    Template,
-    /// Every namespaced kind, in the app's namespace, and that Namespace.
-    Environment,
-    /// Every kind.
-    Shared,
-}
-
-/// Where an app's objects live and what they are labelled with.
-pub struct Home {
+/// What holds for all objects of an app, or of a tier's `shared/`: where they live and what they are labelled with.
+pub struct ObjectConventions {
     /// The kinds that there are.
     pub kinds: Kinds,
     namespace: Option<String>,
@@ -30,9 +19,9 @@ pub struct Home {
     annotations: Vec<(&'static str, String)>,
 }
 
-impl Home {
-    /// The home of an app in its tier.
-    pub fn of(instance: &Instance) -> Self {
+impl ObjectConventions {
+    /// Those of an app in its tier.
+    pub fn of_app(instance: &Instance) -> Self {
         let app = &instance.app;
         let classification = serde_json::to_value(app.data_classification).unwrap_or_default();
         let all = [
@@ -54,8 +43,8 @@ impl Home {
         Self { kinds, namespace: Some(instance.namespace.clone()), suspend: app.suspend, labels, annotations }
     }
 
-    /// The home of a tier's shared objects.
-    pub fn shared(environment: &Environment) -> Self {
+    /// Those of a tier's shared objects.
+    pub fn of_shared(environment: &Environment) -> Self {
         let labels = vec![
             ("app.kubernetes.io/part-of", "dayfly".to_owned()),
             ("app.kubernetes.io/managed-by", "dayfly".to_owned()),
@@ -63,42 +52,77 @@ impl Home {
         ];
         Self { kinds: environment.kinds.clone(), namespace: None, suspend: false, labels, annotations: vec![] }
     }
-}
 
-/// Checks and completes one document.
-pub fn object(mut value: Value, home: &Home, from: From, file: &File) -> Result<Object, Diagnostic> {
-    let kind = known_kind(&value, &home.kinds, from, file)?;
-    place(&mut value, kind, home, file)?;
-    named(&value, kind, file)?;
-    mark(&mut value["metadata"], &home.labels, &home.annotations);
-    if let Some(template) = pod_template(&mut value, kind.kind) {
-        // A Job's pods cannot change later: only what never changes stands on them.
-        let lasting =
-            |key: &str| key != "app.kubernetes.io/version" && (kind.kind != "Job" || !key.starts_with("dayfly.dev/"));
-        let labels: Vec<_> = home.labels.iter().filter(|(key, _)| lasting(key)).cloned().collect();
-        if !template["metadata"].is_object() {
-            template["metadata"] = json!({});
+    /// Checks and completes one document.
+    pub fn object(&self, mut value: Value, owner: FolderOwner, file: &SourceFile) -> Result<Object, Diagnostic> {
+        let kind = known_kind(&value, &self.kinds, owner, file)?;
+        self.place(&mut value, kind, file)?;
+        named(&value, kind, file)?;
+        mark(&mut value["metadata"], &self.labels, &self.annotations);
+        if let Some(template) = pod_template(&mut value, kind.kind) {
+            // A Job's pods cannot change later: only what never changes stands on them.
+            let lasting = |key: &str| {
+                key != "app.kubernetes.io/version" && (kind.kind != "Job" || !key.starts_with("dayfly.dev/"))
+            };
+            let labels: Vec<_> = self.labels.iter().filter(|(key, _)| lasting(key)).cloned().collect();
+            if !template["metadata"].is_object() {
+                template["metadata"] = json!({});
+            }
+            mark(&mut template["metadata"], &labels, &[]);
         }
-        mark(&mut template["metadata"], &labels, &[]);
+        if self.suspend {
+            suspend(&mut value, kind.kind);
+        }
+        Object::new(value).map_err(|fault| {
+            let found = Diagnostic::new(Rule::RENDER_OBJECT, &*file.path, fault).at(file.line("metadata:"));
+            found.help("Every object needs apiVersion, kind and metadata.name.")
+        })
     }
-    if home.suspend {
-        suspend(&mut value, kind.kind);
+
+    /// Puts the object in the app's namespace, and refuses any other.
+    fn place(&self, value: &mut Value, kind: &Kind, file: &SourceFile) -> Result<(), Diagnostic> {
+        let refused = |message: String, help: &str| {
+            Err(Diagnostic::new(Rule::RENDER_NAMESPACE, &*file.path, message).at(file.line("namespace:")).help(help))
+        };
+        let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
+            let found = Diagnostic::new(Rule::RENDER_OBJECT, &*file.path, format!("{} has no metadata", kind.kind));
+            return Err(found.at(file.line(&format!("kind: {}", kind.kind))).help("Every object needs metadata.name."));
+        };
+        let written = metadata.get("namespace").filter(|namespace| !namespace.is_null());
+        let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
+        match (&self.namespace, kind.namespaced, written) {
+            (Some(own), true, Some(other)) if other.as_str() != Some(own) => {
+                let message = format!("{} {name} is in the namespace {other}, and the app lives in {own}", kind.kind);
+                refused(message, "Leave metadata.namespace out.")
+            }
+            (Some(own), true, _) => {
+                metadata.insert("namespace".into(), own.clone().into());
+                Ok(())
+            }
+            (Some(own), false, _) if name != own => {
+                let message = format!("the Namespace is {name:?}, and the app lives in {own}");
+                refused(message, "Name it {{ namespace }}.")
+            }
+            (None, true, None) => {
+                refused(format!("{} {name} has no namespace", kind.kind), "An object of shared/ names its namespace.")
+            }
+            (_, false, Some(_)) => {
+                refused(format!("{} {name} cannot be in a namespace", kind.kind), "Leave metadata.namespace out.")
+            }
+            _ => Ok(()),
+        }
     }
-    Object::new(value).map_err(|fault| {
-        let found = Diagnostic::new(Rule::RENDER_OBJECT, &file.path, fault).at(file.line("metadata:"));
-        found.help("Every object needs apiVersion, kind and metadata.name.")
-    })
 }
 
 /// Refuses a name that no API server takes: an RFC 1123 subdomain is needed, but for roles. An absent one is told later.
-fn named(value: &Value, kind: &Kind, file: &File) -> Result<(), Diagnostic> {
+fn named(value: &Value, kind: &Kind, file: &SourceFile) -> Result<(), Diagnostic> {
     let name = value["metadata"]["name"].as_str().unwrap_or_default();
     let legal = name.len() <= 253 && name.split('.').all(dns_label);
     if legal || name.is_empty() || kind.group == "rbac.authorization.k8s.io" {
         return Ok(());
     }
     let message = format!("{name:?} is no name for a {}", kind.kind);
-    let found = Diagnostic::new(Rule::RENDER_NAME, &file.path, message).at(file.line("name:"));
+    let found = Diagnostic::new(Rule::RENDER_NAME, &*file.path, message).at(file.line("name:"));
     Err(found.help("Names are lower case letters, digits, '-' and '.'; the first and last are a letter or a digit."))
 }
 
@@ -112,15 +136,20 @@ pub fn pod_template<'a>(value: &'a mut Value, kind: &str) -> Option<&'a mut Valu
     value.pointer_mut(pointer).filter(|template| template.is_object())
 }
 
-fn known_kind(value: &Value, kinds: &Kinds, from: From, file: &File) -> Result<&'static Kind, Diagnostic> {
+fn known_kind(
+    value: &Value,
+    kinds: &Kinds,
+    owner: FolderOwner,
+    file: &SourceFile,
+) -> Result<&'static Kind, Diagnostic> {
     let text = |field: &str| value.get(field).and_then(Value::as_str);
     let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
-        let found = Diagnostic::new(Rule::RENDER_OBJECT, &file.path, "a document is no Kubernetes object");
+        let found = Diagnostic::new(Rule::RENDER_OBJECT, &*file.path, "a document is no Kubernetes object");
         return Err(found.help("Every object needs apiVersion, kind and metadata.name."));
     };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let refused = |message: String, help: &str| {
-        Err(Diagnostic::new(Rule::RENDER_KIND, &file.path, message).at(file.line(&format!("kind: {kind}"))).help(help))
+        Err(Diagnostic::new(Rule::RENDER_KIND, &*file.path, message).at(file.line(&format!("kind: {kind}"))).help(help))
     };
     let Some(known) = kinds.find(group, kind) else {
         let help = match kind {
@@ -135,48 +164,14 @@ fn known_kind(value: &Value, kinds: &Kinds, from: From, file: &File) -> Result<&
         let expected = if group.is_empty() { known.version.to_owned() } else { format!("{group}/{}", known.version) };
         return refused(format!("{kind} is written in {api_version}"), &format!("Write it in {expected}."));
     }
-    match from {
-        From::Template if !known.in_templates => {
+    match owner {
+        FolderOwner::Template if !known.in_templates => {
             refused(format!("{kind} is no kind for a template"), "It belongs to the environment: ask its owners.")
         }
-        From::Environment if !known.namespaced && kind != "Namespace" => {
+        FolderOwner::Environment if !known.namespaced && kind != "Namespace" => {
             refused(format!("{kind} belongs to no single app"), "Move it to the environment's shared/ folder.")
         }
         _ => Ok(known),
-    }
-}
-
-/// Puts the object in the app's namespace, and refuses any other.
-fn place(value: &mut Value, kind: &Kind, home: &Home, file: &File) -> Result<(), Diagnostic> {
-    let refused = |message: String, help: &str| {
-        Err(Diagnostic::new(Rule::RENDER_NAMESPACE, &file.path, message).at(file.line("namespace:")).help(help))
-    };
-    let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
-        let found = Diagnostic::new(Rule::RENDER_OBJECT, &file.path, format!("{} has no metadata", kind.kind));
-        return Err(found.at(file.line(&format!("kind: {}", kind.kind))).help("Every object needs metadata.name."));
-    };
-    let written = metadata.get("namespace").filter(|namespace| !namespace.is_null());
-    let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
-    match (&home.namespace, kind.namespaced, written) {
-        (Some(own), true, Some(other)) if other.as_str() != Some(own) => {
-            let message = format!("{} {name} is in the namespace {other}, and the app lives in {own}", kind.kind);
-            refused(message, "Leave metadata.namespace out.")
-        }
-        (Some(own), true, _) => {
-            metadata.insert("namespace".into(), own.clone().into());
-            Ok(())
-        }
-        (Some(own), false, _) if name != own => {
-            let message = format!("the Namespace is {name:?}, and the app lives in {own}");
-            refused(message, "Name it {{ namespace }}.")
-        }
-        (None, true, None) => {
-            refused(format!("{} {name} has no namespace", kind.kind), "An object of shared/ names its namespace.")
-        }
-        (_, false, Some(_)) => {
-            refused(format!("{} {name} cannot be in a namespace", kind.kind), "Leave metadata.namespace out.")
-        }
-        _ => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::Spans;
 use super::format::{self, duration};
 use super::manifest::{AppSpec, Runtime};
-use super::read::{Folder, Source, parsed};
+use super::read::{Folder, FolderReader, parsed};
 use crate::names::{AppName, TemplateRef, TierName};
 use crate::rule::Rule;
 use crate::schema::ManifestKind;
@@ -131,7 +131,7 @@ impl Folder for App {
         Some(name)
     }
 
-    fn read(name: &AppName, source: &mut Source<'_>) -> Option<Self> {
+    fn read(name: &AppName, source: &mut FolderReader<'_>) -> Option<Self> {
         let (manifest, spans) = source.manifest::<AppSpec>("app.yaml", ManifestKind::App)?;
         let spec = manifest.spec;
         source.folder_name(&spans, &manifest.metadata.name, name.as_str());

@@ -9,7 +9,7 @@ use super::Spans;
 use super::format::{duration, duration_text};
 use super::manifest::{EnvironmentSpec, PricesSpec, RetireSpec, TtlSpec};
 use super::naming::{NameValues, Names};
-use super::read::{Folder, Source};
+use super::read::{Folder, FolderReader};
 use crate::digest::Digest;
 use crate::kinds::Kinds;
 use crate::names::TierName;
@@ -184,7 +184,7 @@ impl Folder for Environment {
     type Name = TierName;
     const ROOT: &'static str = "environments/";
 
-    fn read(tier: &TierName, source: &mut Source<'_>) -> Option<Self> {
+    fn read(tier: &TierName, source: &mut FolderReader<'_>) -> Option<Self> {
         let (manifest, spans) = source.manifest::<EnvironmentSpec>("environment.yaml", ManifestKind::Environment)?;
         let spec = manifest.spec;
         source.folder_name(&spans, &manifest.metadata.name, tier.as_str());
@@ -230,7 +230,7 @@ impl Folder for Environment {
     }
 }
 
-fn ttl_limits(source: &mut Source<'_>, spans: &Spans, spec: &TtlSpec) -> Option<TtlLimits> {
+fn ttl_limits(source: &mut FolderReader<'_>, spans: &Spans, spec: &TtlSpec) -> Option<TtlLimits> {
     let mut read = |field: &str, text: &str| source.field(spans, &format!("spec.ttl.{field}"), duration(text, "mhdwy"));
     let limits = TtlLimits {
         default: read("default", &spec.default)?,
@@ -284,7 +284,7 @@ fn prices(spec: Option<PricesSpec>) -> Prices {
 }
 
 /// Compiles namespace and host, and tries them on two apps, whose namespaces must differ.
-fn names_of(source: &mut Source<'_>, spans: &Spans, tier: &TierName, spec: &EnvironmentSpec) -> Option<Names> {
+fn names_of(source: &mut FolderReader<'_>, spans: &Spans, tier: &TierName, spec: &EnvironmentSpec) -> Option<Names> {
     let names = match Names::new(&spec.namespace, spec.host.as_deref()) {
         Ok(names) => names,
         Err((field, message)) => {

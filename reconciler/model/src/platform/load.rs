@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::format::quoted;
-use super::read::{Folder, Source, folded, visible};
+use super::read::{Folder, FolderReader, folded, visible};
 use super::{App, Environment, Item, Platform, Template, Waiver};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
@@ -86,7 +86,7 @@ impl Loader<'_> {
         if let Some(same) = old.get(key).filter(|item| item.folder == digest) {
             return same.clone();
         }
-        let mut source = Source::new(self.snapshot, path, digest);
+        let mut source = FolderReader::new(self.snapshot, path, digest);
         let read = T::read(key, &mut source);
         source.item(read, T::app(key))
     }
@@ -102,7 +102,7 @@ impl Loader<'_> {
         let digest = Digest::of_parts([b"link".as_slice(), link.id.as_bytes()]);
         match old.get(key).filter(|item| item.folder == digest) {
             Some(same) => same.clone(),
-            None => Source::file(T::ROOT, name, link, digest).item(None, T::app(key)),
+            None => FolderReader::file(T::ROOT, name, link, digest).item(None, T::app(key)),
         }
     }
 
@@ -183,7 +183,7 @@ fn policies(snapshot: &Snapshot, old: &Item<BTreeMap<String, Arc<str>>>) -> Item
     if old.folder == digest {
         return old.clone();
     }
-    let mut source = Source::new(snapshot, "policies/", digest);
+    let mut source = FolderReader::new(snapshot, "policies/", digest);
     source.files.retain(|path, _| path.ends_with(".rego"));
     let texts = source.texts("");
     source.item(Some(texts), None)
@@ -199,7 +199,7 @@ fn waivers(snapshot: &Snapshot, old: &BTreeMap<String, Item<Waiver>>) -> BTreeMa
         let item = match old.get(name).filter(|item| item.folder == digest) {
             Some(same) => same.clone(),
             None => {
-                let mut source = Source::file(FOLDER, file, entry, digest);
+                let mut source = FolderReader::file(FOLDER, file, entry, digest);
                 let read = Waiver::read(name, file, &mut source);
                 source.item(read, None)
             }

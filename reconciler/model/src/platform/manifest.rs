@@ -51,7 +51,13 @@ macro_rules! forms {
         struct $type(#[allow(dead_code)] String);)*
     };
 }
-forms!(Line "dayfly-line", Name "dayfly-app", Tier "dayfly-tier", Duration "dayfly-duration", Destination "dayfly-egress");
+forms!(
+    LineText "dayfly-line",
+    NameText "dayfly-app",
+    TierText "dayfly-tier",
+    DurationText "dayfly-duration",
+    DestinationText "dayfly-egress"
+);
 
 /// A micro-app.
 #[derive(Deserialize, JsonSchema)]
@@ -91,11 +97,11 @@ pub(crate) struct AppSpec {
     pub parameters: Map<String, Value>,
     /// Outside services it uses; the template must offer them.
     #[serde(default)]
-    #[schemars(with = "Vec<Line>", extend("uniqueItems" = true))]
+    #[schemars(with = "Vec<LineText>", extend("uniqueItems" = true))]
     pub connectors: Vec<String>,
     /// Where it may connect to, such as 203.0.113.0/24:443; nowhere else.
     #[serde(default)]
-    #[schemars(with = "Vec<Destination>", extend("uniqueItems" = true))]
+    #[schemars(with = "Vec<DestinationText>", extend("uniqueItems" = true))]
     pub egress: Vec<String>,
     /// The day of the last renewal; `dayfly renew` writes it.
     #[schemars(extend("format" = "dayfly-date"))]
@@ -143,12 +149,12 @@ pub(crate) struct TemplateSpec {
     pub description: Option<String>,
     /// Whether to use it.
     #[serde(default)]
-    pub status: Status,
+    pub status: StatusSpec,
     /// The last day of a deprecated template.
     #[schemars(extend("format" = "dayfly-date"))]
     pub sunset: Option<String>,
     /// The tiers it may run in.
-    #[schemars(with = "Vec<Tier>", length(min = 1), extend("uniqueItems" = true))]
+    #[schemars(with = "Vec<TierText>", length(min = 1), extend("uniqueItems" = true))]
     pub tiers: Vec<String>,
     /// How it can be isolated; the first is the default.
     #[serde(default)]
@@ -159,15 +165,15 @@ pub(crate) struct TemplateSpec {
     pub parameters: Map<String, Value>,
     /// Outside services that an app may ask for.
     #[serde(default)]
-    #[schemars(with = "Vec<Line>", extend("uniqueItems" = true))]
+    #[schemars(with = "Vec<LineText>", extend("uniqueItems" = true))]
     pub connectors: Vec<String>,
     /// The names of the secrets that it reads; never their values.
     #[serde(default)]
-    #[schemars(with = "Vec<Line>", extend("uniqueItems" = true))]
+    #[schemars(with = "Vec<LineText>", extend("uniqueItems" = true))]
     pub secrets: Vec<String>,
     /// Roles that approve a promotion besides the tier's.
     #[serde(default)]
-    #[schemars(with = "Vec<Line>", extend("uniqueItems" = true))]
+    #[schemars(with = "Vec<LineText>", extend("uniqueItems" = true))]
     pub approvals: Vec<String>,
     /// What renders it.
     #[serde(default)]
@@ -179,7 +185,7 @@ pub(crate) struct TemplateSpec {
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Status {
+pub(crate) enum StatusSpec {
     #[default]
     Stable,
     Deprecated,
@@ -279,7 +285,7 @@ pub(crate) struct TtlSpec {
     #[schemars(extend("format" = "dayfly-duration"))]
     pub max_lifetime: Option<String>,
     /// How long before the end the owner is reminded.
-    #[schemars(with = "Option<Vec<Duration>>")]
+    #[schemars(with = "Option<Vec<DurationText>>")]
     pub remind: Option<Vec<String>>,
 }
 
@@ -348,7 +354,7 @@ pub(crate) struct WaiverSpec {
     #[schemars(extend("format" = "dayfly-line"))]
     pub rule: String,
     /// The apps it is for.
-    #[schemars(with = "Vec<Name>", length(min = 1), extend("uniqueItems" = true))]
+    #[schemars(with = "Vec<NameText>", length(min = 1), extend("uniqueItems" = true))]
     pub apps: Vec<String>,
     /// The tier it is for; all, where absent.
     #[schemars(extend("format" = "dayfly-tier"))]

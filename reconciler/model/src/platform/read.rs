@@ -28,7 +28,7 @@ pub(super) trait Folder: Sized + Clone {
     const ROOT: &'static str;
 
     /// Reads it; what is wrong is noted in the source. None if nothing could be made of it.
-    fn read(name: &Self::Name, source: &mut Source<'_>) -> Option<Self>;
+    fn read(name: &Self::Name, source: &mut FolderReader<'_>) -> Option<Self>;
 
     /// The app that its findings are about, if it is one.
     fn app(_name: &Self::Name) -> Option<&AppName> {
@@ -37,7 +37,7 @@ pub(super) trait Folder: Sized + Clone {
 }
 
 /// A folder and what was found in it. Errors concern the folder alone, so that it can be cached by its digest.
-pub(super) struct Source<'a> {
+pub(super) struct FolderReader<'a> {
     /// The folder from the repository's root, with the slash; for a waiver, which is one file, the folder it is in.
     pub folder: String,
     /// The digest of the folder's files.
@@ -48,7 +48,7 @@ pub(super) struct Source<'a> {
     claim: Option<(String, Position)>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> FolderReader<'a> {
     pub fn new(snapshot: &'a Snapshot, folder: &'a str, digest: Digest) -> Self {
         let files = snapshot.folder(folder).map(|(path, entry)| (&path[folder.len()..], entry)).collect();
         let mut source = Self { folder: folder.into(), digest, files, found: Vec::new(), claim: None };

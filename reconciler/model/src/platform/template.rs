@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::check::Checker;
-use super::manifest::{Runtime, Status, TemplateSpec};
-use super::read::{Folder, Source, all_parsed};
+use super::manifest::{Runtime, StatusSpec, TemplateSpec};
+use super::read::{Folder, FolderReader, all_parsed};
 use super::{Platform, Spans};
 use super::{format, parameters};
 use crate::diagnostic::Diagnostic;
@@ -98,7 +98,7 @@ impl Folder for Template {
     type Name = TemplateRef;
     const ROOT: &'static str = "catalog/";
 
-    fn read(reference: &TemplateRef, source: &mut Source<'_>) -> Option<Self> {
+    fn read(reference: &TemplateRef, source: &mut FolderReader<'_>) -> Option<Self> {
         let (manifest, spans) = source.manifest::<TemplateSpec>("template.yaml", ManifestKind::Template)?;
         let spec = manifest.spec;
         source.folder_name(&spans, &manifest.metadata.name, reference.name());
@@ -109,7 +109,7 @@ impl Folder for Template {
                 Some("A new major version is a new folder, so that apps choose when they move.".into());
         }
         let sunset = spec.sunset.as_deref().and_then(|text| source.field(&spans, "spec.sunset", format::date(text)));
-        if sunset.is_some() && spec.status != Status::Deprecated {
+        if sunset.is_some() && spec.status != StatusSpec::Deprecated {
             let help = Some("Write `status: deprecated`, or remove the sunset.".into());
             source.error(Rule::MANIFEST_VALUE, &spans, "spec.sunset", "is only for a deprecated template").help = help;
         }
@@ -129,9 +129,9 @@ impl Folder for Template {
             title: spec.title,
             description: spec.description.unwrap_or_default(),
             status: match spec.status {
-                Status::Stable => TemplateStatus::Stable,
-                Status::Deprecated => TemplateStatus::Deprecated { sunset },
-                Status::Retired => TemplateStatus::Retired,
+                StatusSpec::Stable => TemplateStatus::Stable,
+                StatusSpec::Deprecated => TemplateStatus::Deprecated { sunset },
+                StatusSpec::Retired => TemplateStatus::Retired,
             },
             tiers: all_parsed(&spec.tiers),
             runtimes: runtimes.into_iter().map(Runtime::name).collect(),
@@ -150,7 +150,7 @@ impl Folder for Template {
 }
 
 /// A Tera template has resources, a Helm template names a chart.
-fn engine_parts(source: &mut Source<'_>, spans: &Spans, spec: &TemplateSpec, no_resources: bool) {
+fn engine_parts(source: &mut FolderReader<'_>, spans: &Spans, spec: &TemplateSpec, no_resources: bool) {
     let inside =
         |chart: &str| chart.starts_with("charts/") && !chart.split('/').any(|part| matches!(part, "" | "." | ".."));
     let (field, message, help) = match (spec.engine, &spec.chart) {

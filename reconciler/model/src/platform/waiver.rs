@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Spans;
 use super::format::{self, quoted};
 use super::manifest::WaiverSpec;
-use super::read::{Source, all_parsed, parsed};
+use super::read::{FolderReader, all_parsed, parsed};
 use crate::names::{AppName, InstanceKey, TierName};
 use crate::rule::Rule;
 use crate::schema::ManifestKind;
@@ -47,7 +47,7 @@ impl Waiver {
     }
 
     /// Reads the file `file`, whose name without `.yaml` is `name`.
-    pub(super) fn read(name: &str, file: &str, source: &mut Source<'_>) -> Option<Self> {
+    pub(super) fn read(name: &str, file: &str, source: &mut FolderReader<'_>) -> Option<Self> {
         let (manifest, spans) = source.manifest::<WaiverSpec>(file, ManifestKind::Waiver)?;
         if manifest.metadata.name != name {
             let message = format!("{} is not the file's name", quoted(&manifest.metadata.name));

@@ -64,7 +64,7 @@ pub const HOLE: [char; 2] = ['\u{e000}', '\u{e001}'];
 
 /// A source that was read and rewritten.
 #[derive(Debug)]
-pub struct Source {
+pub struct TeraSource {
     /// What Tera compiles.
     pub rewritten: String,
     /// What the expressions name: a root (`app`), with the field that follows (`name`), and where.
@@ -93,10 +93,10 @@ struct Edit {
     original: usize,
 }
 
-impl Source {
+impl TeraSource {
     /// Reads a source. The errors name the place in it.
     pub fn read(path: &str, text: &str) -> Result<Self, Diagnostic> {
-        let mut reader = Reader::new(path, text);
+        let mut reader = SourceReader::new(path, text);
         reader.read()?;
         Ok(reader.finish())
     }
@@ -141,7 +141,7 @@ struct Loop {
     tokens: u64,
 }
 
-struct Reader<'a> {
+struct SourceReader<'a> {
     path: &'a str,
     text: &'a str,
     at: usize,
@@ -153,7 +153,7 @@ struct Reader<'a> {
     tokens: u64,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SourceReader<'a> {
     fn new(path: &'a str, text: &'a str) -> Self {
         let insertions = vec![(0, String::new())];
         let declared = BTreeSet::new();
@@ -391,7 +391,7 @@ impl<'a> Reader<'a> {
         Err(self.error(Rule::RENDER_FUNCTION, at, format!("there is no function `{name}`"), help))
     }
 
-    fn finish(mut self) -> Source {
+    fn finish(mut self) -> TeraSource {
         let work = self.tokens + size(self.text.len());
         self.insertions[0].1 = format!("{{{{ {work} | __start }}}}");
         self.insertions.sort_by_key(|(at, _)| *at);
@@ -403,7 +403,7 @@ impl<'a> Reader<'a> {
             copied = at;
         }
         rewritten.push_str(&self.text[copied..]);
-        Source { rewritten, names: self.names, declared: self.declared, edits, expressions: self.expressions }
+        TeraSource { rewritten, names: self.names, declared: self.declared, edits, expressions: self.expressions }
     }
 }
 
@@ -418,80 +418,4 @@ fn size(bytes: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Source, String> {
-        Source::read("t.yaml", text).map_err(|found| found.to_string())
-    }
-
-    #[test]
-    fn every_expression_is_wrapped() {
-        let text =
-            "{{ a }}{%- if b -%}{% set c = d ~ '}}' %}{% for e, f in g %}{{- h | upper -}}{% endfor %}{% endif %}";
-        assert_eq!(
-            read(text).unwrap().rewritten,
-            "{{ 22 | __start }}{{ (a) | __hole }}{%- if (b) | __truth -%}{% set c = (d ~ '}}') | __keep %}\
-             {% for e, f in (g) | __each(work=5) %}{{- (h | upper) | __hole -}}{% endfor %}{% endif %}"
-        );
-    }
-
-    #[test]
-    fn what_is_no_expression_stays_as_it_is() {
-        let text = "a: {b: {c: 1}} {# {{ x }} #}{% raw %}{{ y }}{% endraw %}{% include \"_z.yaml\" %}";
-        assert_eq!(read(text).unwrap().rewritten.split_once("}}").unwrap().1, text);
-    }
-
-    #[test]
-    fn names_are_found_with_their_field_and_nothing_else_is() {
-        let source = read("{{ app.name | join(sep=x) }}{% if not y is defined and range(end=2) %}{% endif %}").unwrap();
-        let names: Vec<_> = source.names.iter().map(|n| (n.root.as_str(), n.field.as_deref())).collect();
-        assert_eq!(names, [("app", Some("name")), ("x", None), ("y", None)]);
-    }
-
-    #[test]
-    fn a_clock_an_environment_variable_and_chance_do_not_exist() {
-        for name in ["now", "get_env", "env", "get_random", "load_data", "rand"] {
-            let error = read(&format!("a: 1\nb: {{{{ {name}(name=\"HOME\") }}}}")).unwrap_err();
-            assert_eq!(error, format!("t.yaml:2:7: there is no function `{name}`"));
-        }
-    }
-
-    #[test]
-    fn other_ways_to_loop_or_grow_are_refused() {
-        for text in [
-            "{% component a() %}{% endcomponent %}",
-            "{% block a %}{% endblock %}",
-            "{% extends \"a\" %}",
-            "{% set a %}{{ a }}{% endset %}",
-            "{% filter upper %}{% endfilter %}",
-            "{{ [x for x in y] }}",
-            "{{ <a /> }}",
-            "{{ a ~ a ~ a ~ a ~ a ~ a ~ a ~ a ~ a ~ a }}",
-            "{{ a | safe }}",
-            "{{ a | __hole }}",
-            "{{ a.b) if true else (\"\" }}",
-            "{% for a in range(end=1000)) if true else ([] %}{% endfor %}",
-            "{% set a = b) if true else (c %}",
-            "{% if a) or (b[0 %}{% endif %}",
-            "{{ (a] }}",
-            "{{ a",
-            "{% raw %}",
-            "{# a",
-            "{{ 'a }}",
-            "a: \u{e000}1\u{e001}",
-        ] {
-            assert!(read(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_place_in_what_tera_reads_is_a_place_in_the_file() {
-        let text = "x\n  {{ one }} {{ two }}\n";
-        let source = read(text).unwrap();
-        for name in ["one", "two"] {
-            let place = source.original(text, source.rewritten.find(name).unwrap());
-            assert_eq!(place, Position::of(text, text.find(name).unwrap()), "{name}");
-        }
-    }
-}
+mod tests;

@@ -18,16 +18,16 @@ const KEPT: usize = 64;
 /// The documents of a text, with holes.
 #[derive(Debug)]
 pub struct Skeleton {
-    documents: Vec<Node>,
+    documents: Vec<SkeletonNode>,
 }
 
 #[derive(Debug)]
-enum Node {
+enum SkeletonNode {
     Value(Value),
     Hole(usize),
     Text(Pieces),
-    List(Vec<Node>),
-    Map(Vec<(Pieces, Node)>),
+    List(Vec<SkeletonNode>),
+    Map(Vec<(Pieces, SkeletonNode)>),
 }
 
 /// A text around holes.
@@ -73,7 +73,7 @@ impl Skeleton {
     }
 }
 
-impl Node {
+impl SkeletonNode {
     fn fill(&self, holes: &[Value]) -> Result<Value, String> {
         Ok(match self {
             Self::Value(value) => value.clone(),
@@ -130,39 +130,41 @@ impl Pieces {
     }
 }
 
-fn node(value: Value, quoted: &[usize]) -> Node {
+fn node(value: Value, quoted: &[usize]) -> SkeletonNode {
     match value {
         Value::String(text) if text.contains(HOLE[0]) => {
             let pieces = Pieces::read(&text);
             match pieces.0[..] {
-                [Piece::Hole(hole)] if !quoted.contains(&hole) => Node::Hole(hole),
-                _ => Node::Text(pieces),
+                [Piece::Hole(hole)] if !quoted.contains(&hole) => SkeletonNode::Hole(hole),
+                _ => SkeletonNode::Text(pieces),
             }
         }
         Value::Array(items) => match items.into_iter().map(|item| node(item, quoted)).collect::<Vec<_>>() {
-            items if items.iter().all(|item| matches!(item, Node::Value(_))) => {
-                Node::Value(items.into_iter().map(plain).collect())
+            items if items.iter().all(|item| matches!(item, SkeletonNode::Value(_))) => {
+                SkeletonNode::Value(items.into_iter().map(plain).collect())
             }
-            items => Node::List(items),
+            items => SkeletonNode::List(items),
         },
         Value::Object(map) => {
             let fields: Vec<_> =
                 map.into_iter().map(|(key, value)| (Pieces::read(&key), node(value, quoted))).collect();
-            let constant = |(key, value): &(Pieces, Node)| {
-                matches!(value, Node::Value(_)) && !key.0.iter().any(|piece| matches!(piece, Piece::Hole(_)))
+            let constant = |(key, value): &(Pieces, SkeletonNode)| {
+                matches!(value, SkeletonNode::Value(_)) && !key.0.iter().any(|piece| matches!(piece, Piece::Hole(_)))
             };
             if !fields.iter().all(constant) {
-                return Node::Map(fields);
+                return SkeletonNode::Map(fields);
             }
-            Node::Value(Value::Object(fields.into_iter().map(|(key, value)| (key.fill(&[]), plain(value))).collect()))
+            SkeletonNode::Value(Value::Object(
+                fields.into_iter().map(|(key, value)| (key.fill(&[]), plain(value))).collect(),
+            ))
         }
-        value => Node::Value(value),
+        value => SkeletonNode::Value(value),
     }
 }
 
-fn plain(node: Node) -> Value {
+fn plain(node: SkeletonNode) -> Value {
     match node {
-        Node::Value(value) => value,
+        SkeletonNode::Value(value) => value,
         _ => Value::Null,
     }
 }
