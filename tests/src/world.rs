@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use dayfly::home::Home;
+use dayfly::home::PlatformHome;
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::reconcile::Reconciler;
@@ -30,7 +30,7 @@ pub const BEGINNING: &str = "2026-03-02T09:00:00Z";
 
 /// A platform with its cluster, in a folder that goes with it.
 pub struct World {
-    home: Home,
+    home: PlatformHome,
     server: Option<Handle>,
     address: SocketAddr,
     signer: Signer,
@@ -62,7 +62,7 @@ impl World {
 
     async fn of(folder: tempfile::TempDir) -> Self {
         let now: Timestamp = BEGINNING.parse().unwrap();
-        let home = Home::new(folder.path());
+        let home = PlatformHome::new(folder.path());
         let signer = home.signer_or_new(None).unwrap();
         dayfly_git::seed(folder.path(), &home.bare(), now).unwrap();
         let server = ApiServer::start(Config::new(home.state().join("kubernetes"))).await.unwrap();
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Where things stand.
-    pub fn home(&self) -> &Home {
+    pub fn home(&self) -> &PlatformHome {
         &self.home
     }
 
