@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// The moment that a test takes as now where it says nothing else.
 pub const NOW: &str = "2026-03-01T12:00:00Z";
 
+/// The commands that take no moment.
+const TIMELESS: [&str; 4] = ["render", "policy", "schema", "completions"];
+
 /// The longest that one command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -76,7 +79,8 @@ impl TestEnvironment {
             ("NO_COLOR", "1".as_ref()),
             ("LC_ALL", "C".as_ref()),
         ]);
-        if !arguments.contains(&"--now") {
+        let is_timeless = TIMELESS.iter().any(|name| arguments.contains(name));
+        if !is_timeless && !arguments.contains(&"--now") {
             command.args(["--now", NOW]);
         }
         command

@@ -10,11 +10,11 @@ use jiff::tz::TimeZone;
 use crate::ui::output::OutputFormat;
 use crate::ui::style::ColorChoice;
 
-/// What stands before or after any command.
+/// What stands before or after any command. A command refuses those that it has no use for: see `unused`.
 #[derive(Args, Clone)]
 pub struct GlobalArgs {
     /// The platform's folder: the root of its git repository
-    #[arg(short = 'C', value_name = "DIR", default_value = ".", global = true)]
+    #[arg(id = "platform", short = 'C', value_name = "DIR", default_value = ".", global = true)]
     pub directory: PathBuf,
     /// The kubeconfig file [default: $KUBECONFIG, then the one that `up` wrote, then ~/.kube/config]
     #[arg(long, value_name = "FILE", global = true)]

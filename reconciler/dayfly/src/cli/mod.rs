@@ -17,6 +17,7 @@ mod retire;
 mod run;
 mod schema;
 mod status;
+mod unused;
 #[cfg(feature = "local")]
 mod up;
 
@@ -83,7 +84,7 @@ type CommandResult = Result<u8, CommandFailure>;
 
 /// Parses the command line, runs the command, and tells how it ended.
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = command_line().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let printer = Printer::new(cli.global.output, cli.global.color);
     trace(cli.global.verbose, printer.note_palette().is_colored());
@@ -98,8 +99,13 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+fn command_line() -> clap::Command {
+    unused::hidden_from_help(Cli::command())
+}
+
 fn run(context: &CommandContext, command: Command, matches: &ArgMatches) -> CommandResult {
     let began = Instant::now();
+    unused::refuse(matches)?;
     let name = matches.subcommand_name();
     let folder = context.global.directory.display();
     tracing::info!(name, %folder, now = %context.now(), version = env!("CARGO_PKG_VERSION"), "the command begins");

@@ -21,7 +21,7 @@ impl SchemaArgs {
             let kinds = ManifestKind::ALL.map(ManifestKind::name).join(", ");
             Error::usage(format!("{}: no such kind of manifest", self.kind), format!("the kinds are {kinds}"))
         })?;
-        context.printer.line(format!("{:#}", json_schema(kind)));
+        context.printer.value(&json_schema(kind));
         Ok(0)
     }
 }
