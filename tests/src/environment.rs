@@ -18,6 +18,9 @@ use crate::{DEADLINE, folders};
 /// The moment that a test takes as now where it says nothing else.
 pub const NOW: &str = "2026-03-01T12:00:00Z";
 
+/// The commands that take no moment.
+const TIMELESS: [&str; 2] = ["schema", "completions"];
+
 /// A folder for a platform, gone with the value.
 pub struct TestEnvironment {
     root: TempDir,
@@ -70,7 +73,8 @@ impl TestEnvironment {
             ("NO_COLOR", "1".as_ref()),
             ("LC_ALL", "C".as_ref()),
         ]);
-        if !arguments.contains(&"--now") {
+        let is_timeless = TIMELESS.iter().any(|name| arguments.contains(name));
+        if !is_timeless && !arguments.contains(&"--now") {
             command.args(["--now", NOW]);
         }
         command

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use dayfly::home::Home;
+use dayfly::home::PlatformHome;
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::{Pass, Reconciler};
@@ -27,7 +27,7 @@ const BEGINNING: &str = "2026-03-02T09:00:00Z";
 
 /// A platform with its cluster and its own time, in a folder that is removed with it.
 pub struct TestPlatform {
-    home: Home,
+    home: PlatformHome,
     server: Option<Handle>,
     address: SocketAddr,
     signer: Signer,
@@ -41,7 +41,7 @@ impl TestPlatform {
         let folder = tempfile::tempdir().unwrap();
         folders::copy_shipped_platform(folder.path());
         let now: Timestamp = BEGINNING.parse().unwrap();
-        let home = Home::new(folder.path());
+        let home = PlatformHome::new(folder.path());
         let signer = home.signer_or_new(None).unwrap();
         dayfly_git::seed(folder.path(), &home.bare(), now).unwrap();
         let server = ApiServer::start(Config::new(home.state().join("kubernetes"))).await.unwrap();
@@ -97,7 +97,7 @@ impl TestPlatform {
     }
 
     /// The files around the platform's repository.
-    pub fn home(&self) -> &Home {
+    pub fn home(&self) -> &PlatformHome {
         &self.home
     }
 

@@ -67,9 +67,8 @@ pub(crate) fn about(finding: Diagnostic, scope: &Scope) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use dayfly_cluster::ClusterErrorKind;
-
     use super::*;
+    use dayfly_cluster::ClusterErrorKind;
 
     #[test]
     fn what_happens_to_many_kinds_alike_is_reported_once() {

@@ -15,12 +15,12 @@ use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::TierName;
 use dayfly_model::platform::Platform;
 use dayfly_model::scope::{Location, Scope};
+use former::FormerClusters;
+use probe::Probe;
 use tokio::time::Instant;
 
 use crate::findings;
 use crate::waits::Waits;
-use former::FormerClusters;
-use probe::Probe;
 pub(crate) use probe::ProbeAnswer;
 
 /// All clusters that git names, and those that it named before.
@@ -220,15 +220,13 @@ impl Fleet {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-    use std::time::Duration;
-
+    use super::*;
     use dayfly_cluster::WaitLimits;
     use dayfly_model::fixtures::shipped;
     use serde_json::json;
+    use std::net::TcpListener;
+    use std::time::Duration;
     use tempfile::TempDir;
-
-    use super::*;
 
     fn waits(probe: Duration) -> Waits {
         Waits { limits: WaitLimits::default(), first_probe: probe, later_probe: Duration::ZERO }

@@ -155,9 +155,8 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use dayfly_judge::evaluate::Verdict;
-
     use super::*;
+    use dayfly_judge::evaluate::Verdict;
 
     fn scope(text: &str) -> Scope {
         text.parse().unwrap()

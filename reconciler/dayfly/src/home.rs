@@ -14,17 +14,16 @@ use ring::signature::Ed25519KeyPair;
 
 /// A platform's folder, and `.dayfly/` in it: Dayfly's own state, never committed.
 #[derive(Debug, Clone)]
-pub struct Home {
+pub struct PlatformHome {
     directory: PathBuf,
 }
 
-impl Home {
-    /// The home of a folder.
+impl PlatformHome {
     pub fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned() }
     }
 
-    /// The same, or an error that names the nearest platform above, where there is none in this folder.
+    /// The home of a platform, or an error that names the nearest platform above, where there is none in this folder.
     pub fn of_platform(directory: &Path) -> Result<Self, Error> {
         let home = Self::new(directory);
         if home.is_platform() {
@@ -48,8 +47,8 @@ impl Home {
         here.ancestors().skip(1).find(|folder| Self::new(folder).is_platform()).map(Path::to_owned)
     }
 
-    /// Whether a platform stands there: its files, the repository that `up` made, or a repository that has them. What is
-    /// damaged is no absent thing.
+    /// Whether a platform stands there: its files, the repository that `up` made, or a repository that has them. A damaged
+    /// repository counts too: the command that reads it says what is wrong with it.
     fn is_platform(&self) -> bool {
         let is_in_git = || {
             let repository = Repository::open(&self.directory)?;
@@ -86,8 +85,23 @@ impl Home {
     }
 
     /// The file that `up` holds locked while it runs.
-    pub fn lock(&self) -> PathBuf {
+    fn lock(&self) -> PathBuf {
         self.state().join("lock")
+    }
+
+    /// Locks the folder for one `dayfly up`, as long as the file is held: two would fight over one state.
+    pub fn lock_up(&self) -> Result<fs::File, Error> {
+        let state = self.state();
+        fs::create_dir_all(&state).map_err(Error::file(&state))?;
+        let path = self.lock();
+        let file = fs::File::create(&path).map_err(Error::file(&path))?;
+        file.try_lock().map_err(|_| {
+            Error::usage(
+                format!("{}: another `dayfly up` runs in this folder", self.directory.display()),
+                "stop it first, or use it: `dayfly status` tells how the apps are",
+            )
+        })?;
+        Ok(file)
     }
 
     /// Whether a `dayfly up` runs here.
@@ -115,7 +129,7 @@ impl Home {
         })
     }
 
-    /// The same; made where it is absent.
+    /// The same key; made where it is absent.
     pub fn signer_or_new(&self, path: Option<&Path>) -> Result<Signer, Error> {
         let file = self.key(path);
         if !file.exists() {

@@ -1,7 +1,10 @@
-//! The `dayfly` program: the command line over the controller and the edges.
+//! The `dayfly` program: the command line over the controller and the edges. `cli` reads arguments and has the work done
+//! by `operations` and the layers below; `ui` tells what came of it.
 
 mod cli;
+mod failure;
 pub mod home;
+mod operations;
 mod ui;
 
 pub use cli::main;

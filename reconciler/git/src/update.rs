@@ -31,11 +31,10 @@ pub fn update_branch(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::sync::Barrier;
-
     use super::*;
     use jiff::Timestamp;
+    use std::path::Path;
+    use std::sync::Barrier;
 
     const BRANCH: &str = "refs/heads/notes";
 

@@ -12,10 +12,10 @@ use dayfly_model::kinds::Wave;
 use dayfly_model::object::{Object, ObjectKey};
 use dayfly_model::platform::environment::Drift;
 use dayfly_model::scope::Scope;
+use planner::plan_objects;
 
 use crate::inventory::Inventory;
 use crate::observed::Observed;
-use planner::plan_objects;
 pub use skipped::{SkipReason, Skipped};
 
 /// What happens to an object.

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use dayfly::home::Home;
+use dayfly::home::PlatformHome;
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_controller::{Pass, Reconciler};
@@ -204,7 +204,7 @@ impl Drop for ServerProcess {
 
 /// A repository, what is approved in it, and a cluster.
 struct BenchPlatform {
-    home: Home,
+    home: PlatformHome,
     signer: Signer,
     _server: ServerProcess,
     _folder: TempDir,
@@ -213,7 +213,7 @@ struct BenchPlatform {
 impl BenchPlatform {
     fn of(files: Vec<GeneratedFile>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (home, server) = (Home::new(folder.path()), ServerProcess::start());
+        let (home, server) = (PlatformHome::new(folder.path()), ServerProcess::start());
         let signer = home.signer_or_new(None).unwrap();
         let mut options = git2::RepositoryInitOptions::new();
         git2::Repository::init_opts(home.bare(), options.bare(true).initial_head(MAIN)).unwrap();

@@ -22,10 +22,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("cluster", &["calls", "model", "plan"]),
     ("controller", &["calls", "cluster", "forge", "git", "judge", "lifecycle", "model", "plan"]),
     ("local", &[]),
-    (
-        "dayfly",
-        &["calls", "cluster", "controller", "forge", "git", "judge", "lifecycle", "local", "model", "plan"],
-    ),
+    ("dayfly", &["calls", "cluster", "controller", "forge", "git", "judge", "lifecycle", "local", "model", "plan"]),
 ];
 
 /// The crates that perform no input or output.

@@ -1,17 +1,18 @@
 //! `dayfly apply`: one pass.
 
-use super::{Context, Exit, run};
+use super::context::CommandContext;
+use super::{CommandResult, run};
 
 /// Bring the cluster to what the repository says, once
 #[derive(clap::Args)]
-pub struct Apply {
+pub struct ApplyArgs {
     /// Only these apps
     apps: Vec<String>,
 }
 
-impl Apply {
+impl ApplyArgs {
     /// Does the pass and tells what happened.
-    pub fn run(self, context: &Context) -> Exit {
+    pub fn run(self, context: &CommandContext) -> CommandResult {
         let mut reconciler = context.reconciler(&self.apps)?;
         context.block_on(async {
             let mut pass = reconciler.pass(context.now()).await?;

@@ -1,26 +1,26 @@
 //! `dayfly check`: parse, render, policy and cost, for all apps or those that a change touches.
 
-use std::collections::BTreeSet;
-
 use dayfly_controller::error::Error;
 use dayfly_git::{Repository, working_tree};
 use dayfly_judge::cost::MonthlyCost;
-use dayfly_judge::evaluate::{Desired, Evaluated, Evaluator, Verdict};
+use dayfly_judge::evaluate::{Evaluated, Verdict};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::digest::Digest;
 use dayfly_model::names::{AppName, TierName};
-use dayfly_model::platform::Platform;
 use dayfly_model::snapshot::Snapshot;
 use serde::Serialize;
 
-use super::{Context, Exit};
-use crate::home::Home;
-use crate::ui::output::{OutputFormat, Style};
+use super::CommandResult;
+use super::context::CommandContext;
+use crate::home::PlatformHome;
+use crate::operations::check::{Checked, check};
+use crate::ui::output::OutputFormat;
 use crate::ui::report;
+use crate::ui::style::{Palette, Style};
 
 /// Judge the files: parse, render, policy, cost
 #[derive(clap::Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// Judge only what changed since this commit
     #[arg(long, value_name = "REV")]
     base: Option<String>,
@@ -40,13 +40,13 @@ enum ReportFormat {
 
 #[derive(Serialize)]
 struct CheckReport<'a> {
-    diagnostics: Vec<&'a Diagnostic>,
-    items: Vec<Item<'a>>,
+    diagnostics: &'a [Diagnostic],
+    items: Vec<CheckedApp<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Item<'a> {
+struct CheckedApp<'a> {
     app: &'a AppName,
     tier: Option<&'a TierName>,
     decision: &'static str,
@@ -54,54 +54,37 @@ struct Item<'a> {
     monthly_cost: Option<&'a MonthlyCost>,
 }
 
-impl Check {
+impl CheckArgs {
     /// Judges and reports.
-    pub fn run(self, context: &Context) -> Exit {
+    pub fn run(self, context: &CommandContext) -> CommandResult {
         let snapshot = snapshot(context, self.rev.as_deref())?;
-        let platform = Platform::load(&snapshot, None);
-        let evaluation = Evaluator::default().evaluate(&Desired { tip: &platform, approved: None }, context.now());
-        let before = self.base.as_deref().map(|base| commit(context, base)).transpose()?;
-        let changed = before.as_ref().map(|before| before.changed_paths(&snapshot));
-        let touched = changed.as_ref().map(|paths| touched(paths, &platform));
-        let unversioned = match (&before, &changed) {
-            (Some(before), Some(paths)) => platform.changed_without_version(&Platform::load(before, None), paths),
-            _ => Vec::new(),
+        let base = self.base.as_deref().map(|base| commit(context, base)).transpose()?;
+        let checked = check(&snapshot, base.as_ref(), context.now());
+        let mut printer = context.printer;
+        printer.format = match self.format {
+            Some(ReportFormat::Json) => OutputFormat::Json,
+            Some(ReportFormat::Text) => OutputFormat::Text,
+            None => printer.format,
         };
-        let counts = |app: Option<&AppName>| match (&touched, app) {
-            (Some(touched), Some(app)) => touched.contains(app),
-            _ => true,
-        };
-        let instances: Vec<&Evaluated> =
-            evaluation.instances.values().map(AsRef::as_ref).filter(|instance| counts(Some(&instance.app))).collect();
-        let mut diagnostics: BTreeSet<&Diagnostic> = platform.findings().filter(|d| counts(d.app.as_ref())).collect();
-        diagnostics.extend(evaluation.diagnostics.iter());
-        diagnostics.extend(&unversioned);
-        diagnostics.extend(instances.iter().flat_map(|instance| instance.diagnostics()));
-        let mut diagnostics: Vec<_> = diagnostics.into_iter().collect();
-        diagnostics.sort_by(|a, b| (&a.path, a.position, &a.rule).cmp(&(&b.path, b.position, &b.rule)));
-
-        let is_json = self.format == Some(ReportFormat::Json) || (self.format.is_none() && context.output.is_data());
-        if is_json {
-            let mut output = context.output;
-            output.format = if output.format == OutputFormat::Text { OutputFormat::Json } else { output.format };
-            let items = instances.iter().map(|instance| item(instance)).collect();
-            output.data("CheckReport", &CheckReport { diagnostics: diagnostics.clone(), items })?;
+        if printer.is_data() {
+            let items = checked.instances.iter().map(|instance| checked_app(instance)).collect();
+            printer.data("CheckReport", &CheckReport { diagnostics: &checked.diagnostics, items })?;
         } else {
-            context.output.diagnostics(diagnostics.iter().copied());
-            summary(context, &instances, &diagnostics);
+            printer.diagnostics(&checked.diagnostics);
+            printer.line(summary(printer.palette(), &checked));
         }
-        Ok(u8::from(diagnostics.iter().any(|diagnostic| diagnostic.is_error())))
+        Ok(u8::from(checked.diagnostics.iter().any(Diagnostic::is_error)))
     }
 }
 
 /// The files to judge: a commit's, or the working tree's.
-pub fn snapshot(context: &Context, rev: Option<&str>) -> Result<Snapshot, Error> {
+pub fn snapshot(context: &CommandContext, rev: Option<&str>) -> Result<Snapshot, Error> {
     let directory = &context.global.directory;
     match rev {
         Some(rev) => commit(context, rev),
         None if directory.is_dir() => {
             let files = working_tree(directory)?;
-            if files.files().next().is_none() && Home::above(directory).is_some() {
+            if files.files().next().is_none() && PlatformHome::above(directory).is_some() {
                 context.platform()?;
             }
             Ok(files)
@@ -114,32 +97,18 @@ pub fn snapshot(context: &Context, rev: Option<&str>) -> Result<Snapshot, Error>
 }
 
 /// The files of a commit.
-fn commit(context: &Context, rev: &str) -> Result<Snapshot, Error> {
+fn commit(context: &CommandContext, rev: &str) -> Result<Snapshot, Error> {
     let repository = Repository::open(&context.global.directory)?;
     Ok(repository.snapshot(repository.resolve(rev)?)?)
 }
 
-/// The apps whose own files, template, environment or policies differ from those of the base.
-fn touched(paths: &[&str], platform: &Platform) -> BTreeSet<AppName> {
-    let is_below = |folder: String| paths.iter().any(|path| path.starts_with(&folder));
-    let is_touched = |name: &AppName| {
-        let app = platform.apps.get(name).and_then(|item| item.loaded.as_ref().ok());
-        is_below(format!("apps/{name}/"))
-            || is_below("policies/".into())
-            || app.is_some_and(|app| {
-                is_below(format!("catalog/{}/", app.template)) || is_below(format!("environments/{}/", app.tier))
-            })
-    };
-    platform.apps.keys().filter(|name| is_touched(name)).cloned().collect()
-}
-
-fn item(instance: &Evaluated) -> Item<'_> {
+fn checked_app(instance: &Evaluated) -> CheckedApp<'_> {
     let decision = match instance.verdict {
         Verdict::Admitted(_) => "admitted",
         Verdict::Denied(_) | Verdict::Unapproved => "denied",
         Verdict::Broken(_) => "broken",
     };
-    Item {
+    CheckedApp {
         app: &instance.app,
         tier: instance.tier.as_ref(),
         decision,
@@ -148,16 +117,15 @@ fn item(instance: &Evaluated) -> Item<'_> {
     }
 }
 
-fn summary(context: &Context, instances: &[&Evaluated], diagnostics: &[&Diagnostic]) {
-    let found = report::grouped(diagnostics.iter().copied());
+fn summary(palette: Palette, checked: &Checked) -> String {
+    let found = report::grouped(&checked.diagnostics);
     let errors = found.iter().filter(|(diagnostic, _)| diagnostic.is_error()).count();
-    let admitted = instances.iter().filter(|instance| instance.admitted().is_some()).count();
+    let admitted = checked.instances.iter().filter(|instance| instance.admitted().is_some()).count();
     let text = format!(
         "{} checked: {admitted} admitted, {}, {}",
-        report::count(instances.len(), "app"),
+        report::count(checked.instances.len(), "app"),
         report::count(errors, "error"),
         report::count(found.len() - errors, "warning")
     );
-    let style = if errors > 0 { Style::Red } else { Style::Green };
-    context.output.line(context.output.paint(style, &text));
+    palette.paint(if errors > 0 { Style::Red } else { Style::Green }, &text)
 }

@@ -4,20 +4,18 @@ use std::io::{BufRead, IsTerminal};
 
 use dayfly_controller::error::Error;
 
-use crate::ui::output::Output;
+use crate::ui::output::Printer;
 
 /// Where answers come from.
 pub struct Dialog<'a> {
-    output: &'a Output,
+    printer: &'a Printer,
     /// None where there is nobody to ask.
     lines: Option<Box<dyn BufRead + 'a>>,
 }
 
-/// One question.
 pub struct Question<'a> {
     /// What to give on the command line instead: `--name`.
     pub flag: &'a str,
-    /// The question.
     pub text: &'a str,
     /// What the command line gives.
     pub given: Option<String>,
@@ -36,15 +34,15 @@ impl<'a> Question<'a> {
 
 impl<'a> Dialog<'a> {
     /// With the person at the terminal, if there is one.
-    pub fn new(output: &'a Output) -> Self {
+    pub fn new(printer: &'a Printer) -> Self {
         let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        Self { output, lines: is_terminal.then(|| Box::new(std::io::stdin().lock()) as _) }
+        Self { printer, lines: is_terminal.then(|| Box::new(std::io::stdin().lock()) as _) }
     }
 
     /// With answers that are known.
     #[cfg(test)]
-    pub fn answered(output: &'a Output, answers: &'a str) -> Self {
-        Self { output, lines: Some(Box::new(answers.as_bytes())) }
+    pub fn answered(printer: &'a Printer, answers: &'a str) -> Self {
+        Self { printer, lines: Some(Box::new(answers.as_bytes())) }
     }
 
     /// Whether there is somebody to ask.
@@ -55,7 +53,7 @@ impl<'a> Dialog<'a> {
     /// A line for the person, where there is one.
     pub fn say(&self, text: &str) {
         if self.is_open() {
-            self.output.note(text);
+            self.printer.note(text);
         }
     }
 
@@ -77,7 +75,7 @@ impl<'a> Dialog<'a> {
             };
             match read(&answer) {
                 Ok(value) => return Ok(Some(value)),
-                Err(error) if self.is_open() => self.output.error(&error),
+                Err(error) if self.is_open() => self.printer.error(&error),
                 Err(error) => return Err(error),
             }
         }
@@ -99,7 +97,7 @@ impl<'a> Dialog<'a> {
             None => String::new(),
         };
         loop {
-            self.output.prompt(&format!("{}{hint}: ", question.text));
+            self.printer.prompt(&format!("{}{hint}: ", question.text));
             let mut line = String::new();
             let read = lines.read_line(&mut line).map_err(Error::file("standard input"))?;
             match (line.trim(), &question.default) {

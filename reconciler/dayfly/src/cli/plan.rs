@@ -1,15 +1,16 @@
 //! `dayfly plan`: what `apply` would change, as a diff per object.
 
 use dayfly_controller::PlanPreview;
-use dayfly_plan::plan::ChangeAction;
 use serde_json::json;
 
-use super::{Context, Exit, check};
-use crate::ui::output::Style;
+use super::context::CommandContext;
+use super::{CommandResult, check};
+use crate::ui::preview;
+use crate::ui::style::Style;
 
 /// Show what `apply` would change in the cluster
 #[derive(clap::Args)]
-pub struct Plan {
+pub struct PlanArgs {
     /// Only these apps
     apps: Vec<String>,
     /// Plan this commit instead of the working tree
@@ -17,45 +18,25 @@ pub struct Plan {
     rev: Option<String>,
 }
 
-impl Plan {
+impl PlanArgs {
     /// Plans and prints.
-    pub fn run(self, context: &Context) -> Exit {
+    pub fn run(self, context: &CommandContext) -> CommandResult {
         let mut reconciler = context.reconciler(&self.apps)?;
         let snapshot = check::snapshot(context, self.rev.as_deref())?;
-        let mut preview = context.block_on(async { reconciler.preview(snapshot, context.now()).await })?;
-        preview.diagnostics = context.explained(preview.diagnostics);
-        if context.output.is_data() {
-            context.output.data("Plan", &json!({ "changes": preview.changes }))?;
-            context.output.diagnostics(&preview.diagnostics);
-            return Ok(exit_code(&preview));
+        let mut found = context.block_on(async { reconciler.preview(snapshot, context.now()).await })?;
+        found.diagnostics = context.explained(found.diagnostics);
+        let printer = &context.printer;
+        if printer.is_data() {
+            printer.data("Plan", &json!({ "changes": found.changes }))?;
+            printer.diagnostics(&found.diagnostics);
+            return Ok(exit_code(&found));
         }
-        for change in &preview.changes {
-            let style = match change.change.action {
-                ChangeAction::Create => Style::Green,
-                ChangeAction::Delete | ChangeAction::Replace => Style::Red,
-                _ => Style::Yellow,
-            };
-            context.output.line(
-                context
-                    .output
-                    .paint(style, &format!("{} {}  # {}", change.change.action, change.change.object, change.reason)),
-            );
-            for line in change.diff.lines() {
-                let style = match line.as_bytes().first() {
-                    Some(b'+') => Style::Green,
-                    Some(b'-') => Style::Red,
-                    Some(b'@') => Style::Cyan,
-                    _ => Style::Plain,
-                };
-                context.output.line(context.output.paint(style, line));
-            }
-            for object in &change.along {
-                context.output.line(context.output.paint(Style::Red, &format!("  takes along {object}")));
-            }
+        for change in &found.changes {
+            printer.text(&preview::change(printer.palette(), change));
         }
-        context.output.diagnostics(&preview.diagnostics);
-        context.output.line(context.output.paint(Style::Bold, &preview.summary()));
-        Ok(exit_code(&preview))
+        printer.diagnostics(&found.diagnostics);
+        printer.line(printer.palette().paint(Style::Bold, &found.summary()));
+        Ok(exit_code(&found))
     }
 }
 

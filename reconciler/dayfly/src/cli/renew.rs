@@ -1,15 +1,16 @@
 //! `dayfly renew`: an app's time counts from today again.
 
-use dayfly_controller::source::Source;
-use dayfly_git::ledger;
-use dayfly_lifecycle::{Situation, renew};
+use dayfly_model::platform::duration;
 use jiff::SignedDuration;
 
-use super::{Context, Exit, proposed, render};
+use super::context::CommandContext;
+use super::{CommandResult, proposed};
+use crate::operations::names::known_app;
+use crate::operations::proposals::PlatformTip;
 
 /// Let an app live longer
 #[derive(clap::Args)]
-pub struct Renew {
+pub struct RenewArgs {
     /// The app
     app: String,
     /// By how much, for an app that ends on a date, such as 7d
@@ -17,29 +18,15 @@ pub struct Renew {
     by: Option<SignedDuration>,
 }
 
-fn duration(text: &str) -> Result<SignedDuration, String> {
-    dayfly_model::platform::duration(text)
-}
-
-impl Renew {
+impl RenewArgs {
     /// Commits the renewal, or puts it on a branch, as the tier says.
-    pub fn run(self, context: &Context) -> Exit {
-        let (repository, snapshot, platform) = proposed::tip(context)?;
-        let app = render::known_app(&platform, &self.app)?;
-        let home = context.home();
-        let now = context.now();
-        let verifier = home.signer_or_new(context.global.ledger_key.as_deref())?.verifier();
-        let baseline = ledger::read(&repository, &verifier)?.map(|approvals| approvals.since);
-        let mut source = Source::new(home.repository()?, verifier);
-        source.read_history(repository.tip()?.revision, now)?;
-        let situation = Situation { history: source.history(), now, baseline };
-        match renew::renew(&platform, &snapshot, &situation, &app, self.by) {
-            Ok(proposal) => {
-                proposed::carry(context, &repository, &snapshot, &proposal)?;
-                context.output.note(format!("  {}", proposal.body));
-                Ok(0)
-            }
-            Err(diagnostic) => proposed::refuse(context, &diagnostic),
-        }
+    pub fn run(self, context: &CommandContext) -> CommandResult {
+        let home = context.platform()?;
+        let tip = PlatformTip::of(&home)?;
+        let app = known_app(&tip.platform, &self.app)?;
+        let proposal = tip.renewal(&home, context.ledger_key(), &app, self.by, context.now())?;
+        proposed::carry(context, &tip, &proposal)?;
+        context.printer.note(format!("  {}", proposal.body));
+        Ok(0)
     }
 }

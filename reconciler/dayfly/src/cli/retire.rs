@@ -1,21 +1,16 @@
 //! `dayfly retire`: a person ends an app, or confirms that many may go.
 
-use dayfly_controller::error::Error;
-use dayfly_git::Repository;
-use dayfly_git::ledger;
-use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_lifecycle::retire;
-use dayfly_model::diagnostic::Diagnostic;
-use dayfly_model::digest::Revision;
-use dayfly_model::names::AppName;
-use dayfly_model::rule::Rule;
-use serde_json::json;
 
-use super::{Context, Exit, proposed, render};
+use super::context::CommandContext;
+use super::{CommandResult, proposed};
+use crate::operations::names::known_app;
+use crate::operations::proposals::PlatformTip;
+use crate::operations::retirement;
 
 /// End an app: commit its deletion
 #[derive(clap::Args)]
-pub struct Retire {
+pub struct RetireArgs {
     /// The app
     #[arg(required_unless_present = "confirm")]
     app: Option<String>,
@@ -27,63 +22,35 @@ pub struct Retire {
     confirm: bool,
 }
 
-impl Retire {
+impl RetireArgs {
     /// Commits the deletion, or puts it on a branch, as the tier says.
-    pub fn run(self, context: &Context) -> Exit {
+    pub fn run(self, context: &CommandContext) -> CommandResult {
         let Some(name) = &self.app else { return confirm(context) };
-        let (repository, snapshot, platform) = proposed::tip(context)?;
-        let app = render::known_app(&platform, name)?;
+        let home = context.platform()?;
+        let tip = PlatformTip::of(&home)?;
+        let app = known_app(&tip.platform, name)?;
         // One line: it stands in a commit's message, among lines that mean something.
         let reason = self.reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        let proposal = match retire::retire(&platform, &app, &reason) {
-            Ok(proposal) => proposal,
-            Err(diagnostic) => return proposed::refuse(context, &diagnostic),
-        };
-        if let Some(revision) = proposed::carry(context, &repository, &snapshot, &proposal)? {
-            sign(context, &repository, revision, app)?;
+        let proposal = retire::retire(&tip.platform, &app, &reason)?;
+        if let Some(deletion) = proposed::carry(context, &tip, &proposal)? {
+            retirement::sign(&home, context.ledger_key(), &tip.repository, deletion, app, context.now())?;
         }
         Ok(0)
     }
 }
 
-/// Signs that the deletion is meant, where the key is at hand: what guards against accidents does not stop it then.
-fn sign(context: &Context, repository: &Repository, revision: Revision, app: AppName) -> Result<(), Error> {
-    let Ok(signer) = context.home().signer(context.global.ledger_key.as_deref()) else { return Ok(()) };
-    match ledger::read(repository, &signer.verifier())? {
-        Some(_) => Ok(ledger::append(repository, &signer, revision, context.now(), LedgerFact::Retirement { app })?),
-        None => Ok(()),
-    }
-}
-
 /// Signs that the deletions up to the tip are meant.
-fn confirm(context: &Context) -> Exit {
+fn confirm(context: &CommandContext) -> CommandResult {
     let home = context.platform()?;
-    let repository = home.repository()?;
-    let tip = repository.tip()?;
-    let signer = home.signer(context.global.ledger_key.as_deref())?;
-    if ledger::read(&repository, &signer.verifier())?.is_none() {
-        return Err(Error::refused(
-            "nothing is approved yet, so there is nothing to confirm",
-            "begin with `dayfly adopt`",
-        ));
-    }
-    let waits = waits(context)?;
-    if waits {
-        ledger::append(&repository, &signer, tip.revision, context.now(), LedgerFact::Confirmation)?;
-        context.output.note(format!("confirmed: what {} no longer has may go", tip.revision.short()));
+    let reconciler = || context.reconciler(&[]);
+    let report = context.block_on(retirement::confirm(&home, context.ledger_key(), reconciler, context.now()))?;
+    if report.records > 0 {
+        context.printer.note(format!("confirmed: what {} no longer has may go", report.revision.short()));
     } else {
-        context.output.note("nothing waits for a confirmation: nothing was written");
+        context.printer.note("nothing waits for a confirmation: nothing was written");
     }
-    if context.output.is_data() {
-        context.output.data("Confirmation", &json!({ "revision": tip.revision, "records": usize::from(waits) }))?;
+    if context.printer.is_data() {
+        context.printer.data("Confirmation", &report)?;
     }
     Ok(0)
-}
-
-/// Whether a deletion waits for a person, or may wait: what a cluster that cannot be asked still has is unknown.
-fn waits(context: &Context) -> Result<bool, Error> {
-    let mut reconciler = context.reconciler(&[])?;
-    let looked = context.block_on(async { reconciler.status(context.now()).await });
-    let is_open = |found: &Diagnostic| found.rule == Rule::REMOVE_STAYS || found.rule.is_cluster();
-    Ok(looked.map_or(true, |(_, found)| found.iter().any(is_open)))
 }

@@ -1,15 +1,16 @@
-//! What people and scripts read: results to stdout, everything else to stderr. The only module that prints.
+//! Writes results to stdout and everything else to stderr. The only module that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{IsTerminal, Write};
 
 use clap::ValueEnum;
 use dayfly_controller::error::Error;
-use dayfly_model::diagnostic::{Diagnostic, Severity};
+use dayfly_model::diagnostic::Diagnostic;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::ui::report::{self, grouped};
+use crate::ui::report;
+use crate::ui::style::{ColorChoice, Palette, Style};
 
 /// The form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
@@ -23,62 +24,17 @@ pub enum OutputFormat {
     Yaml,
 }
 
-/// When to color.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
-pub enum Color {
-    /// On a terminal, unless NO_COLOR is set.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-/// Where a command's words go.
+/// Prints what a command has to say.
 #[derive(Debug, Clone, Copy)]
-pub struct Output {
+pub struct Printer {
     /// The form of results.
     pub format: OutputFormat,
-    color: Color,
+    color: ColorChoice,
 }
 
-/// A way to stand out, in ANSI terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// As it is.
-    Plain,
-    /// What matters.
-    Bold,
-    /// What matters less.
-    Dim,
-    /// Good, or added.
-    Green,
-    /// Worth a look.
-    Yellow,
-    /// Bad, or removed.
-    Red,
-    /// A place.
-    Cyan,
-}
-
-impl Style {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Plain => "0",
-            Self::Bold => "1",
-            Self::Dim => "2",
-            Self::Green => "32",
-            Self::Yellow => "33",
-            Self::Red => "31",
-            Self::Cyan => "36",
-        }
-    }
-}
-
-impl Output {
-    /// Results in `format`.
-    pub fn new(format: OutputFormat, color: Color) -> Self {
+impl Printer {
+    /// Prints results in `format`.
+    pub fn new(format: OutputFormat, color: ColorChoice) -> Self {
         Self { format, color }
     }
 
@@ -87,39 +43,14 @@ impl Output {
         self.format != OutputFormat::Text
     }
 
-    /// The text in a style, where results are colored.
-    pub fn paint(&self, style: Style, text: &str) -> String {
-        self.painted(std::io::stdout().is_terminal(), style, text)
+    /// The colors of results.
+    pub fn palette(&self) -> Palette {
+        self.color.palette(std::io::stdout().is_terminal())
     }
 
-    fn paint_note(&self, style: Style, text: &str) -> String {
-        self.painted(std::io::stderr().is_terminal(), style, text)
-    }
-
-    /// Whether results are colored.
-    pub fn is_colored(&self) -> bool {
-        self.colors(std::io::stdout().is_terminal())
-    }
-
-    /// Whether what stands beside results is colored.
-    pub fn is_note_colored(&self) -> bool {
-        self.colors(std::io::stderr().is_terminal())
-    }
-
-    fn colors(&self, terminal: bool) -> bool {
-        match self.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
-        }
-    }
-
-    fn painted(&self, terminal: bool, style: Style, text: &str) -> String {
-        if self.colors(terminal) && style != Style::Plain {
-            format!("\x1b[{}m{text}\x1b[0m", style.code())
-        } else {
-            text.to_owned()
-        }
+    /// The colors of what stands beside results.
+    pub fn note_palette(&self) -> Palette {
+        self.color.palette(std::io::stderr().is_terminal())
     }
 
     /// A line of the result.
@@ -127,7 +58,7 @@ impl Output {
         self.text(&format!("{}\n", text.as_ref()));
     }
 
-    /// Text of the result, as it is. A reader that went away ends the writing, not the program.
+    /// Text of the result, as it is. A reader that closed the stream ends the writing, not the program.
     pub fn text(&self, text: &str) {
         let _ = std::io::stdout().lock().write_all(text.as_bytes());
     }
@@ -142,11 +73,16 @@ impl Output {
         if let Value::Object(fields) = serde_json::to_value(value).map_err(failed)? {
             object.extend(fields);
         }
-        match self.format {
-            OutputFormat::Yaml => self.text(&dayfly_model::yaml::emit(&Value::Object(object))),
-            _ => self.line(serde_json::to_string_pretty(&object).map_err(failed)?),
-        }
+        self.value(&Value::Object(object));
         Ok(())
+    }
+
+    /// A document as data: YAML where that was asked for, else JSON.
+    pub fn value(&self, value: &Value) {
+        match self.format {
+            OutputFormat::Yaml => self.text(&dayfly_model::yaml::emit(value)),
+            OutputFormat::Json | OutputFormat::Text => self.line(format!("{value:#}")),
+        }
     }
 
     /// A question on the terminal, without an end of line.
@@ -160,35 +96,16 @@ impl Output {
         let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
     }
 
-    /// Findings, each with its help.
+    /// Findings, each with its help, beside the result.
     pub fn diagnostics<'a>(&self, diagnostics: impl IntoIterator<Item = &'a Diagnostic>) {
-        for (diagnostic, apps) in grouped(diagnostics) {
-            let (style, word) = match diagnostic.severity {
-                Severity::Error => (Style::Red, "error"),
-                Severity::Warning => (Style::Yellow, "warning"),
-            };
-            let word = self.paint_note(style, word);
-            if apps.len() > 1 && report::is_app(diagnostic) {
-                self.note(format!("{word}: {}: {}", report::count(apps.len(), "app"), diagnostic.message));
-            } else {
-                self.note(format!("{word}: {diagnostic}"));
-            }
-            self.help(diagnostic.help.as_deref());
-            if apps.len() > 1 {
-                self.note(format!("  {} {}", self.paint_note(Style::Cyan, "apps:"), report::names(&apps)));
-            }
-        }
+        let text = report::diagnostics(self.note_palette(), diagnostics);
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
     /// An error that ends a command.
     pub fn error(&self, error: &Error) {
-        self.note(format!("{}: {error}", self.paint_note(Style::Red, "error")));
-        self.help(error.help().as_deref());
-    }
-
-    fn help(&self, help: Option<&str>) {
-        if let Some(help) = help {
-            self.note(format!("  {} {help}", self.paint_note(Style::Cyan, "help:")));
-        }
+        let palette = self.note_palette();
+        let word = palette.paint(Style::Red, "error");
+        self.note(format!("{word}: {error}{}", report::help(palette, error.help().as_deref())));
     }
 }

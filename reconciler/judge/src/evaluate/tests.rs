@@ -1,5 +1,6 @@
-use super::*;
 use dayfly_model::snapshot::{FileEntry, Snapshot};
+
+use super::*;
 
 const APP: &str = "apiVersion: dayfly.dev/v1
 kind: App

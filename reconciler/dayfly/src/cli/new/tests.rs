@@ -2,8 +2,11 @@
 
 use clap::Parser;
 
+use serde_json::json;
+
 use super::super::{Cli, Command};
 use super::*;
+use crate::ui::output::Printer;
 
 const PLATFORM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -11,12 +14,11 @@ const PLATFORM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 fn answered(arguments: &[&str], answers: &str) -> Result<Value, Error> {
     let line = [&["dayfly", "-C", PLATFORM, "--now", "2026-03-01T12:00:00Z", "new"], arguments].concat();
     let cli = Cli::try_parse_from(line).unwrap();
-    let Command::New(new) = cli.verb else { panic!("another verb") };
-    let output = crate::ui::output::Output::new(Default::default(), Default::default());
-    let context = Context { global: cli.global, output };
+    let Command::New(new) = cli.command else { panic!("another command") };
+    let context = CommandContext { global: cli.global, printer: Printer::new(Default::default(), Default::default()) };
     let snapshot = working_tree(&context.global.directory).unwrap();
     let platform = Platform::load(&snapshot, None);
-    let mut dialog = Dialog::answered(&context.output, answers);
+    let mut dialog = Dialog::answered(&context.printer, answers);
     Ok(new.answers(&context, &snapshot, &platform, &mut dialog)?.1)
 }
 
