@@ -17,7 +17,7 @@ use crate::platform::environment::{
     Budget, Changes, ClusterRef, Drift, EgressHostnames, Enforcement, Environment, Prices, RetirePolicy, TtlLimits,
 };
 use crate::platform::naming::Names;
-use crate::platform::template::{Engine, Template, TemplateStatus};
+use crate::platform::template::{Template, TemplateStatus};
 use crate::platform::{Instance, Platform, Spans};
 use crate::snapshot::Snapshot;
 
@@ -73,8 +73,6 @@ pub fn template(properties: Value, resources: &[(&str, &str)]) -> Template {
         tiers: vec!["sandbox".parse().unwrap()],
         runtimes: vec!["container".into()],
         digest: Digest::of_parts([digest(&resources).as_bytes().as_slice(), parameters.to_string().as_bytes()]),
-        engine: Engine::Tera,
-        chart: None,
         checker: Arc::new(Checker::new(parameters.clone()).unwrap()),
         parameters,
         connectors: vec![],

@@ -9,7 +9,7 @@
 //! | `tier`, `namespace`, `host`, `runtime`, `suspend` | where and how it runs |
 //! | `connectors`, `secrets` | lists of names |
 //! | `egress` | a list of `{cidr, hostname, port}`, one of the first two null |
-//! | `hostnames` | what the tier can filter by name: `none`, `cilium`, `gke`, `proxy` |
+//! | `hostnames` | what the tier can filter by name: `none` until there is such a filter |
 //! | `files` | the app's other files: path to text |
 //!
 //! `environments/<tier>/shared/` sees `tier` alone. A file whose name starts with `_` is rendered only where another one

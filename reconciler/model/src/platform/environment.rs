@@ -119,7 +119,7 @@ pub struct RetirePolicy {
     pub grace: SignedDuration,
 }
 
-/// What can filter egress by host name.
+/// What can filter egress by host name. Only the first is available yet: the reading of an environment refuses the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EgressHostnames {
@@ -132,6 +132,18 @@ pub enum EgressHostnames {
     Gke,
     /// An egress proxy.
     Proxy,
+}
+
+impl EgressHostnames {
+    /// The name of the filter, where one is asked for.
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Cilium => Some("cilium"),
+            Self::Gke => Some("gke"),
+            Self::Proxy => Some("proxy"),
+        }
+    }
 }
 
 /// What to do when a live object no longer is what Dayfly applied.
@@ -197,6 +209,11 @@ impl Folder for Environment {
                 None
             }
         };
+        if let Some(filter) = spec.egress.hostnames.name() {
+            let message = format!("{filter} is not available yet");
+            source.error(Rule::ENVIRONMENT_EGRESS, &spans, "spec.egress.hostnames", message).help =
+                Some("Write `hostnames: none`; apps then name address ranges.".into());
+        }
         let ttl = ttl_limits(source, &spans, &spec.ttl);
         let names = names_of(source, &spans, tier, &spec);
         let approvals = spec.approvals.into_iter().map(|approval| RequiredApproval {

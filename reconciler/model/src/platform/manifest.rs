@@ -6,12 +6,11 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::app::DataClassification;
 use super::environment::{Changes, Drift, EgressHostnames, Enforcement};
-use super::template::Engine;
 
 /// A manifest: kind, name and content.
 #[derive(Deserialize, JsonSchema)]
@@ -177,10 +176,22 @@ pub(crate) struct TemplateSpec {
     pub approvals: Vec<String>,
     /// What renders it.
     #[serde(default)]
-    pub engine: Engine,
+    pub engine: EngineSpec,
     /// The folder of the Helm chart, under charts/.
     #[schemars(extend("format" = "dayfly-line"))]
     pub chart: Option<String>,
+}
+
+/// What turns a template into objects.
+// The schema tells editors the default only of what can be serialized.
+#[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EngineSpec {
+    /// Tera, on the files of `resources/`.
+    #[default]
+    Tera,
+    /// Helm, on a chart.
+    Helm,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::check::Checker;
-use super::manifest::{Runtime, StatusSpec, TemplateSpec};
+use super::manifest::{EngineSpec, Runtime, StatusSpec, TemplateSpec};
 use super::read::{Folder, FolderReader, all_parsed};
 use super::{Platform, Spans};
 use super::{format, parameters};
@@ -45,27 +45,12 @@ pub struct Template {
     pub approvals: Vec<String>,
     /// The files of `resources/`, by path from the repository's root: Tera sources.
     pub resources: BTreeMap<String, Arc<str>>,
-    /// `spec.engine`: what renders it.
-    pub engine: Engine,
-    /// `spec.chart`: the Helm chart's folder from the repository's root, where the engine is Helm.
-    pub chart: Option<String>,
     /// The judge of an app's parameters, compiled once.
     pub(crate) checker: Arc<Checker>,
     /// The digest of the whole folder.
     pub digest: Digest,
     /// Where each field stands in `template.yaml`.
     pub spans: Spans,
-}
-
-/// What turns a template into objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// Tera, on the files of `resources/`.
-    #[default]
-    Tera,
-    /// Helm, on a chart.
-    Helm,
 }
 
 /// How alive a template is.
@@ -114,7 +99,7 @@ impl Folder for Template {
             source.error(Rule::MANIFEST_VALUE, &spans, "spec.sunset", "is only for a deprecated template").help = help;
         }
         let resources = source.texts("resources/");
-        engine_parts(source, &spans, &spec, resources.is_empty());
+        check_engine(source, &spans, &spec, resources.is_empty());
         let checker = match parameters::compile(&spec.parameters, &spans) {
             Ok(checker) => Some(Arc::new(checker)),
             Err(found) => {
@@ -140,8 +125,6 @@ impl Folder for Template {
             secrets: spec.secrets,
             approvals: spec.approvals,
             resources,
-            engine: spec.engine,
-            chart: spec.chart,
             checker,
             digest: source.digest,
             spans,
@@ -149,24 +132,18 @@ impl Folder for Template {
     }
 }
 
-/// A Tera template has resources, a Helm template names a chart.
-fn engine_parts(source: &mut FolderReader<'_>, spans: &Spans, spec: &TemplateSpec, no_resources: bool) {
-    let inside =
-        |chart: &str| chart.starts_with("charts/") && !chart.split('/').any(|part| matches!(part, "" | "." | ".."));
+/// Refuses an engine that is not there yet, and one that lacks what it renders.
+fn check_engine(source: &mut FolderReader<'_>, spans: &Spans, spec: &TemplateSpec, no_resources: bool) {
     let (field, message, help) = match (spec.engine, &spec.chart) {
-        (Engine::Tera, None) if no_resources => {
+        (EngineSpec::Helm, _) => {
+            let help = "Write `engine: tera`, and the objects as files of resources/.";
+            ("spec.engine", "helm is not available yet", help)
+        }
+        (EngineSpec::Tera, Some(_)) => ("spec.chart", "is only for `engine: helm`", "Remove the chart."),
+        (EngineSpec::Tera, None) if no_resources => {
             ("spec.engine", "renders the files of resources/, and there are none", "Add resources/*.yaml.")
         }
-        (Engine::Tera, Some(_)) => {
-            ("spec.chart", "is only for `engine: helm`", "Write `engine: helm`, or remove the chart.")
-        }
-        (Engine::Helm, None) => {
-            ("spec.chart", "is required with `engine: helm`, and absent", "Write `chart: charts/<name>`.")
-        }
-        (Engine::Helm, Some(chart)) if !inside(chart) => {
-            ("spec.chart", "is no folder under charts/", "Write `chart: charts/<name>`.")
-        }
-        _ => return,
+        (EngineSpec::Tera, None) => return,
     };
     source.error(Rule::TEMPLATE_ENGINE, spans, field, message).help = Some(help.into());
 }

@@ -150,6 +150,8 @@ rules! {
 
     /// A tier's environment.
     Environment "environment" {
+        ENVIRONMENT_EGRESS "egress" Error "The environment asks for a filter of host names that is not available yet."
+            "Write `hostnames: none`; apps then name address ranges.";
         ENVIRONMENT_NAMING "naming" Error "The environment's text for namespaces or hosts cannot be used."
             "Possible are `{{ app }}`, `{{ tier }}`, `{{ team }}` and `{{ cost_center }}`; `{{ app }}` has to stand in it.";
     }
