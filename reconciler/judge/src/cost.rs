@@ -35,7 +35,7 @@ pub fn monthly(manifests: &Manifests, prices: &Prices) -> MonthlyCost {
             high += replicas.most * hour(pod(pods, objects, "limits"), prices) * HOURS;
             let claims = object.value().pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
             let storage: f64 = claims.into_iter().flatten().map(storage).sum::<f64>() * prices.storage_gib_month;
-            // Volumes stay when replicas go.
+            // Volumes are kept when replicas go.
             low += replicas.least * storage;
             high += replicas.most.max(1.0) * storage;
         } else if object.key().kind == "PersistentVolumeClaim" {

@@ -101,7 +101,7 @@ impl Admitted {
         Self { manifests: Arc::new(self.manifests.without_routes(kinds)) }
     }
 
-    /// Puts it away, small.
+    /// Makes it small, to be kept for long.
     pub fn seal(&self) -> Sealed {
         let values: Vec<_> = self.manifests.objects.iter().map(Object::value).collect();
         Sealed {
@@ -118,7 +118,7 @@ impl Admitted {
     }
 }
 
-/// What was admitted, put away as text: a tenth of the memory, for the many apps that nothing happens to.
+/// What was admitted, as text: it takes a tenth of the memory, for the many apps that nothing happens to.
 #[derive(Clone)]
 pub struct Sealed {
     json: Box<[u8]>,

@@ -1,10 +1,10 @@
 //! Renders an app in its tier: an engine makes documents of the template's and the environment's files, and what is done to
-//! all documents makes objects of them, whatever the engine. The only engine is [Tera](self::tera).
+//! all documents makes objects of them, whatever the engine. The only engine so far is [Tera](self::tera).
 //!
 //! Dayfly adds the labels and annotations of its conventions to every object and pod template (they win over a template's
 //! own, except for `app.kubernetes.io/component`), and the namespace where it is absent. A template's objects have a kind
-//! that templates may have and stay in the app's namespace; an environment's may also be that Namespace; cluster-scoped
-//! kinds stand in `shared/`. A suspended app has no running pods, and everything else stays.
+//! that templates may have and live in the app's namespace; an environment's may also be that Namespace; cluster-scoped
+//! kinds stand in `shared/`. A suspended app has no running pods, and keeps everything else.
 
 mod finish;
 mod rendered;
@@ -34,7 +34,10 @@ pub struct Manifests {
 }
 
 impl Manifests {
-    /// Orders the objects by the waves of their kinds. The error is a key that stands twice.
+    /// Orders the objects by the waves of their kinds.
+    ///
+    /// # Errors
+    /// A key that stands twice.
     pub fn new(objects: Vec<Object>, kinds: &Kinds) -> Result<Self, ObjectKey> {
         let mut waves: Vec<_> = objects.into_iter().map(|object| (kinds.wave(object.key()), object)).collect();
         waves.sort_by(|(wave, a), (other, b)| (wave, a.key()).cmp(&(other, b.key())));
@@ -54,8 +57,8 @@ impl Manifests {
 
     /// The same without what lets traffic in.
     pub(crate) fn without_routes(&self, kinds: &Kinds) -> Self {
-        let stays = |object: &&Object| kinds.wave(object.key()) != Wave::Route;
-        Self::in_order(self.objects.iter().filter(stays).cloned().collect())
+        let others = self.objects.iter().filter(|object| kinds.wave(object.key()) != Wave::Route);
+        Self::in_order(others.cloned().collect())
     }
 }
 
@@ -79,7 +82,7 @@ pub fn render(instance: &Instance) -> Result<Manifests, Diagnostics> {
     sink.finish().map_err(|found| found.into_iter().map(|found| found.about(&instance.app.name)).collect())
 }
 
-/// Renders what stands once in a tier: `environments/<tier>/shared/`.
+/// Renders a tier's shared objects: `environments/<tier>/shared/`.
 ///
 /// # Errors
 /// As [`render`], about no app.

@@ -96,7 +96,7 @@ impl TemplateRef {
         &self.name
     }
 
-    /// The major version: the number behind `/v`.
+    /// The major version: the number after `/v`.
     pub fn major(&self) -> u32 {
         self.major
     }

@@ -52,7 +52,10 @@ pub struct Object {
 }
 
 impl Object {
-    /// Reads the key from `apiVersion`, `kind` and `metadata`. The error says what is absent.
+    /// Reads the key from `apiVersion`, `kind` and `metadata`.
+    ///
+    /// # Errors
+    /// What is absent, in words.
     pub fn new(value: Value) -> Result<Self, String> {
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
         let api_version = text("/apiVersion").ok_or("apiVersion is absent")?;

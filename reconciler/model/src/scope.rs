@@ -1,4 +1,4 @@
-//! Whose objects something is about: an app in a tier, or what a tier has once.
+//! Whose objects something is about: those of an app in a tier, or a tier's shared objects.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ pub const SYSTEM_NAMESPACE: &str = "dayfly-system";
 pub enum Scope {
     /// An app in a tier; written `app.tier`.
     Instance(InstanceKey),
-    /// What a tier has once, from `environments/<tier>/shared/`; written `tier`.
+    /// A tier's shared objects, from `environments/<tier>/shared/`; written `tier`.
     Shared(TierName),
 }
 
@@ -43,7 +43,7 @@ impl From<InstanceKey> for Scope {
 }
 
 impl Scope {
-    /// The app; none for what a tier has once.
+    /// The app; none for a tier's shared objects.
     pub fn app(&self) -> Option<&AppName> {
         match self {
             Self::Instance(key) => Some(&key.app),

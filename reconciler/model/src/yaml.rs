@@ -5,15 +5,17 @@
 //! false, `0777` is 511 and `1_000` is 1000, and others read text. Anchors, tags and directives are refused too: nothing
 //! in a manifest needs them, and an alias bomb needs all of them. Dates stay text, as with Kubernetes.
 
-use std::borrow::Cow;
+mod scalar;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{
     ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, StrInput, options,
 };
 
+use self::scalar::AmbiguousScalar;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::rule::Rule;
 
@@ -76,6 +78,9 @@ pub struct FieldPosition {
 pub type FieldPositions = BTreeMap<String, FieldPosition>;
 
 /// Reads one document: exactly one, within the limits.
+///
+/// # Errors
+/// The first thing that is refused, with its place.
 pub fn document(bytes: &[u8], limits: YamlLimits) -> Result<(Value, FieldPositions), YamlError> {
     let text = checked(bytes, limits)?;
     let mut places = FieldPositions::new();
@@ -104,7 +109,10 @@ pub fn emit(value: &Value) -> String {
     text
 }
 
-/// Reads all documents of a text, such as a rendered one, without places. Empty documents are left out.
+/// Reads all documents of a text, such as a rendered one, without places. Empty documents are skipped.
+///
+/// # Errors
+/// The first thing that is refused, with its place in the text.
 pub fn objects(text: &str, limits: YamlLimits) -> Result<Vec<Value>, YamlError> {
     let mut reader = YamlReader::new(checked(text.as_bytes(), limits)?, limits, None);
     let mut objects = Vec::new();
@@ -229,7 +237,7 @@ impl<'t, 'p> YamlReader<'t, 'p> {
             return Err(YamlError::new(Rule::YAML_TAG, here, message, "Remove the word that starts with `!`."));
         }
         match event {
-            Event::Scalar(text, ScalarStyle::Plain, ..) => plain(text).map_err(|read| self.retyped(here, read)),
+            Event::Scalar(text, ScalarStyle::Plain, ..) => scalar::plain(text).map_err(|read| self.retyped(here, read)),
             Event::Scalar(text, ..) => Ok(Value::String(text.into_owned())),
             Event::SequenceStart(..) => self.nested(here, Self::list),
             Event::MappingStart(..) => self.nested(here, Self::mapping),
@@ -325,7 +333,7 @@ impl<'t, 'p> YamlReader<'t, 'p> {
         self.value(event, span)
     }
 
-    fn retyped(&self, here: Position, Retyped { text, read }: Retyped) -> YamlError {
+    fn retyped(&self, here: Position, AmbiguousScalar { text, read }: AmbiguousScalar) -> YamlError {
         let message =
             self.subject(&format!("{text} without quotes is read as {read} by some programs, as text by others"));
         let help = format!("If it is text, put it in quotes: \"{text}\". If not, write {read}.");
@@ -341,80 +349,6 @@ impl<'t, 'p> YamlReader<'t, 'p> {
     fn subject(&self, message: &str) -> String {
         if self.path.is_empty() { message.to_owned() } else { format!("{}: {message}", self.path) }
     }
-}
-
-/// A plain scalar that YAML's versions take differently.
-struct Retyped {
-    text: String,
-    read: String,
-}
-
-/// The value of an unquoted scalar.
-fn plain(text: Cow<'_, str>) -> Result<Value, Retyped> {
-    let number_like = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
-    if number_like {
-        return match number(&text) {
-            Some(number) => Ok(Value::Number(number)),
-            None => match loose_number(&text) {
-                Some(read) => Err(Retyped { text: text.into_owned(), read }),
-                None => Ok(Value::String(text.into_owned())),
-            },
-        };
-    }
-    let read = match &*text {
-        "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
-        "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
-        "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
-        _ if text.len() > 5 => return Ok(Value::String(text.into_owned())),
-        _ => match &*text.to_ascii_lowercase() {
-            "null" => "null",
-            "true" | "y" | "yes" | "on" => "true",
-            "false" | "n" | "no" | "off" => "false",
-            _ => return Ok(Value::String(text.into_owned())),
-        },
-    };
-    Err(Retyped { text: text.into_owned(), read: read.into() })
-}
-
-/// A number as JSON writes it, which all versions of YAML read alike; none if it is too large to be exact.
-fn number(text: &str) -> Option<Number> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let leading_zero = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
-    if leading_zero || !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse::<i64>().map(Number::from).or_else(|_| text.parse::<u64>().map(Number::from)).ok();
-    }
-    serde_json::from_str(text).ok()
-}
-
-/// What YAML 1.1 reads for a number that JSON does not write so.
-fn loose_number(text: &str) -> Option<String> {
-    let bare = text.replace('_', "");
-    let (sign, digits) = match bare.as_bytes().first()? {
-        b'-' => ("-", &bare[1..]),
-        b'+' => ("", &bare[1..]),
-        _ => ("", &*bare),
-    };
-    match digits {
-        ".inf" | ".Inf" | ".INF" => return Some(format!("{sign}infinity")),
-        ".nan" | ".NaN" | ".NAN" => return Some("no number".into()),
-        _ => {}
-    }
-    let lower = digits.to_ascii_lowercase();
-    let radix = |prefix: &str, radix| {
-        lower
-            .strip_prefix(prefix)
-            .filter(|rest| !rest.starts_with('+'))
-            .and_then(|rest| u64::from_str_radix(rest, radix).ok())
-    };
-    if let Some(read) = radix("0x", 16).or(radix("0b", 2)).or(radix("0o", 8)).or(radix("0", 8)) {
-        return Some(format!("{sign}{read}"));
-    }
-    let float = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'));
-    digits.parse::<f64>().ok().filter(|_| float).map(|read| format!("{sign}{read}"))
 }
 
 fn alias(here: Position) -> YamlError {

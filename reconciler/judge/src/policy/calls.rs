@@ -20,6 +20,9 @@ pub struct RefusedRule {
     pub help: &'static str,
 }
 
+/// Checks the rules of a program.
+///
+/// # Errors
 /// The first rule that is refused.
 pub fn check(program: &Program) -> Result<(), RefusedRule> {
     two_values(program)?;

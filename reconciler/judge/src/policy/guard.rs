@@ -6,7 +6,7 @@ use dayfly_model::rule::Rule;
 /// Brackets inside one another, at most: what people write has five.
 const MAX_DEPTH: usize = 10;
 
-/// What all nesting of a file may cost: a bracket costs twice as much as the one around it. What people write stays below
+/// What all nesting of a file may cost: a bracket costs twice as much as the one around it. What people write costs less than
 /// one for each byte.
 const fn allowance(bytes: usize) -> usize {
     10_000 + 2 * bytes

@@ -58,7 +58,7 @@ pub fn check(rule: &rego::Rule) -> Vec<Diagnostic> {
     reader.found
 }
 
-/// Reads a rule from its head to its end; Rego tells a name before it is used.
+/// Reads a rule from its head to its end. In Rego a name is bound before it is used.
 #[derive(Default)]
 struct RuleReader {
     /// What names stand for here.
@@ -84,7 +84,7 @@ impl RuleReader {
         }
     }
 
-    /// What a rule makes, of what its body told.
+    /// Reads what a rule makes, with the names that its body bound.
     fn head(&mut self, head: &RuleHead) -> InputShape {
         match head {
             RuleHead::Compr { refr, assign, .. } => {
@@ -99,7 +99,7 @@ impl RuleReader {
         }
     }
 
-    /// Names that are told in there are told there only.
+    /// Reads a scope: the names that are bound in it are unknown after it.
     fn within(&mut self, read: impl FnOnce(&mut Self) -> InputShape) -> InputShape {
         let outer = self.names.clone();
         let shape = read(self);
@@ -138,7 +138,7 @@ impl RuleReader {
         }
     }
 
-    /// Reads an expression and all in it, and tells what it stands for.
+    /// Reads an expression and all in it. Returns what it stands for.
     fn read(&mut self, expr: &Ref<Expr>) -> InputShape {
         match expr.as_ref() {
             Expr::Var { span, .. } if span.text() == "input" => Some(&INPUT),

@@ -34,7 +34,7 @@ pub fn watch(program: &mut Program) -> Option<Builtins> {
     Some(builtins)
 }
 
-/// Runs something that calls these builtins, and tells the first failure.
+/// Runs something that calls these builtins. Returns the first failure besides.
 pub fn watched<T>(builtins: &Builtins, run: impl FnOnce() -> T) -> (T, Option<String>) {
     WATCHED.set(Some(WatchedCalls { builtins: builtins.clone(), failure: None }));
     let result = run();

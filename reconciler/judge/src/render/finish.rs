@@ -1,4 +1,5 @@
-//! From a rendered document to an object of the app: checked, put in its namespace, labelled, scaled to zero if it rests.
+//! From a rendered document to an object of the app: checked, put in its namespace, labelled, scaled to zero if the app is
+//! suspended.
 
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::kinds::{Kind, Kinds};
@@ -114,7 +115,7 @@ impl ObjectConventions {
     }
 }
 
-/// Refuses a name that no API server takes: an RFC 1123 subdomain is needed, but for roles. An absent one is told later.
+/// Refuses a name that no API server takes: an RFC 1123 subdomain is needed, but for roles. An absent name is refused later.
 fn named(value: &Value, kind: &Kind, file: &SourceFile) -> Result<(), Diagnostic> {
     let name = value["metadata"]["name"].as_str().unwrap_or_default();
     let legal = name.len() <= 253 && name.split('.').all(dns_label);
@@ -175,7 +176,7 @@ fn known_kind(
     }
 }
 
-/// Sets labels and annotations; what stands there under other keys stays.
+/// Sets labels and annotations, and keeps those under other keys.
 fn mark(metadata: &mut Value, labels: &[(&'static str, String)], annotations: &[(&'static str, String)]) {
     for (field, entries) in [("labels", labels), ("annotations", annotations)] {
         if entries.is_empty() {
@@ -189,7 +190,7 @@ fn mark(metadata: &mut Value, labels: &[(&'static str, String)], annotations: &[
     }
 }
 
-/// Lets nothing run. An autoscaler leaves a workload of zero replicas alone, so it stays.
+/// Lets nothing run. Autoscalers are kept: they do not touch a workload of zero replicas.
 fn suspend(value: &mut Value, kind: &str) {
     let (field, rest): (_, Value) = match kind {
         "Deployment" | "StatefulSet" => ("replicas", 0.into()),

@@ -44,8 +44,8 @@ use tera::Context;
 
 use super::rendered::{FolderOwner, RenderedFile};
 
-/// One rendering of one app, or of what a tier has once. Its files share a limit of work, which is kept by thread: so it is
-/// one thread's from its beginning to its end, and nothing else is rendered there meanwhile.
+/// One rendering: of an app, or of a tier's shared objects. Its files share a limit of work that a variable of the thread
+/// counts, so one thread renders all of them, and nothing else meanwhile.
 pub(super) struct TeraRun {
     context: Context,
     is_at_limit: bool,

@@ -10,7 +10,7 @@ use super::format::{self, TextFormat, quoted};
 use crate::diagnostic::Diagnostic;
 use crate::rule::Rule;
 
-/// At most so many violations of a kind are told of one file.
+/// At most so many violations of one file are reported.
 const MOST: usize = 100;
 
 /// The rules that violations of a schema break, by what the schema judges.
@@ -74,7 +74,7 @@ impl Checker {
     }
 
     /// All violations by a value, sorted by place. `field` names a part of the value as the file has it (empty for the whole
-    /// file): by its path inside the value, empty for all of it. None is not told of.
+    /// file), given its path inside the value, empty for all of it. What it names None is not reported.
     pub fn violations(
         &self,
         value: &Value,
@@ -109,8 +109,8 @@ impl Checker {
         match error.kind() {
             Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
                 for name in unexpected.iter().take(MOST) {
-                    let (Some(field), Some(told)) = (inner(name), inner(&shown(name))) else { continue };
-                    let unknown = spans.finding(rules.unknown_field.clone(), &told, "is an unknown field");
+                    let (Some(field), Some(text)) = (inner(name), inner(&shown(name))) else { continue };
+                    let unknown = spans.finding(rules.unknown_field.clone(), &text, "is an unknown field");
                     found.push(unknown.at(spans.key(&field)).help(known_fields(schema, name)));
                 }
             }

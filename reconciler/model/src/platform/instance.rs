@@ -18,7 +18,10 @@ use crate::names::{AppName, InstanceKey};
 use crate::rule::Rule;
 
 impl Platform {
-    /// An app with its template and environment, parameters complete and valid; or everything that is wrong with it.
+    /// An app with its template and environment, its parameters complete and valid.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the app, sorted.
     pub fn instance(&self, name: &AppName) -> Result<Instance, Diagnostics> {
         let Some(item) = self.apps.get(name) else { return Err(vec![self.unknown_app(name)].into()) };
         let app = item.loaded.as_ref().map_err(Arc::clone)?;
@@ -107,7 +110,7 @@ impl Instance {
     }
 }
 
-/// Apps whose namespace another app has on the same cluster. Where their tiers differ, the higher tier's app stays, so
+/// Apps whose namespace another app has on the same cluster. Where their tiers differ, the higher tier's app keeps it, so
 /// that nobody takes a promoted app down by naming a new one after it.
 fn conflicts(placements: &BTreeMap<AppName, Arc<Placement>>) -> BTreeMap<AppName, Diagnostic> {
     let home = |placement| {

@@ -183,7 +183,7 @@ pub(crate) struct TemplateSpec {
 }
 
 /// What turns a template into objects.
-// The schema tells editors the default only of what can be serialized.
+// Serializable, because only then the schema names the default.
 #[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EngineSpec {

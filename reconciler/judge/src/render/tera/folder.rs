@@ -66,7 +66,7 @@ impl TeraFolder {
         self.sources.values().any(|(_, source)| source.names.iter().any(|name| name.root == root))
     }
 
-    /// Renders its files, one after the other, until the limit of work is reached: then nothing is left for the others.
+    /// Renders its files one after the other. Once the limit of work is reached, the others are not rendered.
     pub fn render(&self, context: &Context, mut is_at_limit: bool) -> Vec<Result<RenderedFile, Diagnostic>> {
         let mut rendered: Vec<_> = self.found.iter().cloned().map(Err).collect();
         for file in self.files.iter().filter(|_| self.found.is_empty()) {
@@ -198,7 +198,7 @@ impl TeraFolder {
                 let found = Diagnostic::new(Rule::RENDER_LIMIT, path, "the file renders more than 4 MiB");
                 found.help("Loop over less, or over it once.")
             }
-            // Tera tells several reports in one text. The first line says what is wrong.
+            // Tera puts several reports in one text. The first line says what is wrong.
             kind => {
                 let text = kind.to_string();
                 let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");

@@ -1,8 +1,8 @@
 //! Reads a Tera source before Tera does: refuses what rendering must not know, and wraps every expression so that work,
-//! text and structure stay within limits.
+//! text and structure are limited.
 //!
-//! Tera has no fuel, and its text goes to YAML as text. Three small rewritings settle both, because each construct of the
-//! language that is left passes through one of them:
+//! Tera itself limits no work, and what it renders is plain text that a YAML parser reads. The rewritings below mend both,
+//! because every construct that a template may use passes through one of them:
 //!
 //! | the source says | Tera reads | so that |
 //! |---|---|---|
@@ -20,7 +20,7 @@ use std::ops::Range;
 use dayfly_model::diagnostic::{Diagnostic, Position};
 use dayfly_model::rule::Rule;
 
-/// The filters that a template may use; the others of Tera make HTML, or more text than their limits tell.
+/// The filters that a template may use. The others of Tera make HTML, or more text than can be limited.
 pub const FILTERS: &[&str] = &[
     "abs",
     "capitalize",
@@ -106,8 +106,7 @@ impl TeraSource {
         Position::of(text, self.offset(text, rewritten))
     }
 
-    /// The expression that a byte of the rewritten text belongs to, as it was written.
-    /// With its place.
+    /// The expression that a byte of the rewritten text belongs to, as it was written, and its place.
     pub fn expression<'t>(&self, text: &'t str, rewritten: usize) -> Option<(&'t str, Position)> {
         let at = self.offset(text, rewritten);
         let range = self.expressions.iter().find(|range| range.start <= at && at <= range.end)?;
@@ -255,7 +254,7 @@ impl<'a> SourceReader<'a> {
         }
     }
 
-    /// The tokens of a tag, as Tera's own lexer sees them; `self.at` is behind the tag then.
+    /// The tokens of a tag, as Tera's own lexer sees them. Moves to the end of the tag.
     fn tokens(&mut self, start: usize, end: &str) -> Result<Vec<(Token, Range<usize>)>, Diagnostic> {
         let bytes = self.text.as_bytes();
         let mut at = start + 2 + usize::from(bytes.get(start + 2) == Some(&b'-'));
