@@ -70,6 +70,8 @@ fn what_gives_no_verdict_denies() {
         ("deny := [1]", "is no set"),
         ("deny contains \"text\"", "has an element without rule and msg"),
         ("deny contains {\"rule\": \"a\"}", "has an element without rule and msg"),
+        ("deny contains {\"rule\": \"\", \"msg\": \"m\"}", "has an element whose rule is not one line of text"),
+        ("deny contains {\"rule\": \"a\\nb\", \"msg\": \"m\"}", "has an element whose rule is not one line of text"),
     ] {
         let found = judge(&one(text).unwrap(), vec![]);
         assert_eq!(found, [format!("policy/no-verdict : the policy dayfly.a.deny {why}")], "{text}");
