@@ -22,7 +22,7 @@ use crate::waits::Waits;
 /// How many scopes are worked on at once; the cluster's own limiter decides how many calls run.
 const SCOPES: usize = 32;
 /// How many are planned before the first of them is worked on: what they want is held meanwhile.
-const PLANNED: usize = 512;
+pub(crate) const PLANNED: usize = 512;
 
 /// One scope's part of a pass.
 pub(crate) struct Work {
@@ -141,7 +141,7 @@ impl Reconciler {
         };
         let before = self.inventories.get(location).map(|inventory| inventory.last().clone()).unwrap_or_default();
         let rendered = wanted.manifests().map_or(before.rendered, |manifests| Some(manifests.digest));
-        // The commit that what runs came with: a commit that changes nothing here is none.
+        // The commit that what runs came with: a commit that renders the same is not one.
         let is_known = before.revision.is_some_and(|revision| view.knows(&revision));
         let (revision, baseline) = match before.rendered == rendered && is_known {
             true => (before.revision, before.baseline),

@@ -77,7 +77,7 @@ fn lost(
     before.into_iter().chain(base).chain(own).find(|(_, revision)| !view.knows(revision))
 }
 
-/// Whoever takes records off the ledger's end brings back what they replaced. What was acted upon tells of them.
+/// Refuses a ledger that was cut short, since that would revive older approvals. What was acted upon remembers newer ones.
 fn refuse_shortened(
     repository: &Repository,
     view: &View,

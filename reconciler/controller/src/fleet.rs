@@ -182,17 +182,16 @@ impl Fleet {
     async fn answer(&mut self, cluster: &Cluster, until: Instant) -> Result<Option<ProbeAnswer>, ClusterError> {
         let mut answer = None;
         if let Some(probe) = self.probes.get_mut(cluster.name()) {
-            let answered = probe.wait(cluster, until).await?;
+            answer = Some(probe.wait(cluster, until).await?);
             self.probes.remove(cluster.name());
-            self.note(&answered);
-            answer = Some(answered);
         }
         self.reached.insert(cluster.id().to_owned(), cluster.clone());
         Ok(answer)
     }
 
-    /// Takes note that a cluster answered.
-    fn note(&mut self, answer: &ProbeAnswer) {
+    /// Takes note that a cluster answered, so that it is not probed again. Its inventories have to be recorded with it: a pass
+    /// that is dropped in between probes it once more.
+    pub fn note(&mut self, answer: &ProbeAnswer) {
         let cluster = &answer.cluster;
         if answer.is_simulated {
             self.simulated.insert(cluster.name().to_owned());

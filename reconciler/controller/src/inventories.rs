@@ -78,7 +78,7 @@ impl Inventories {
     }
 
     /// Records all inventories of a cluster. Those that cannot be read are stale where their scope belongs there; the others
-    /// are returned: nothing of git's is in them, and a person has to look.
+    /// are returned: they belong to no scope on that cluster.
     pub fn record_probe(&mut self, answer: ProbeAnswer, is_home: impl Fn(&Scope) -> bool) -> Vec<InventoryError> {
         let cluster = answer.cluster.id().to_owned();
         let mut foreign = Vec::new();

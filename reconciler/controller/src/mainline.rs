@@ -40,8 +40,8 @@ pub(crate) struct Retirement {
 }
 
 impl Retirement {
-    /// Reports it as part of a pass.
-    pub fn report(self, pass: &mut Pass) {
+    /// Adds it to a pass.
+    pub fn add_to(self, pass: &mut Pass) {
         pass.retired = self.retired;
         pass.proposals = self.proposals;
         pass.diagnostics.extend(self.diagnostics);

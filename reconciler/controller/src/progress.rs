@@ -26,7 +26,7 @@ pub(crate) struct Progress {
 struct ScopeProgress {
     /// What it was brought to: none where it has to be planned.
     converged_to: Option<Goal>,
-    /// How healthy it is; none where that has to be found out, inside none where it has no object.
+    /// How healthy it is. Outer none: not looked up. Inner none: it has no object.
     health: Option<Option<Health>>,
 }
 
@@ -141,7 +141,7 @@ impl Progress {
     pub fn forget_others(&mut self, view: &View, is_there: impl Fn(&Location) -> bool) {
         let instances = &view.evaluation.instances;
         let is_wanted = |scope: &Scope| scope.app().is_none_or(|app| instances.contains_key(app));
-        // Only then is there one too many, and all have to be looked through.
+        // No scan while there cannot be a surplus.
         if self.scopes.len() > instances.len() + view.platform.environments.len() {
             self.scopes.retain(|scope, _| is_wanted(scope));
         }

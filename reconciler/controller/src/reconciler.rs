@@ -16,6 +16,7 @@ use dayfly_plan::removal::Removals;
 use dayfly_plan::status::Status;
 use jiff::Timestamp;
 
+use crate::apply::PLANNED;
 use crate::basis::Basis;
 use crate::blocking::Blocking;
 use crate::error::Error;
@@ -30,7 +31,7 @@ use crate::preview::PlanPreview;
 use crate::progress::Progress;
 use crate::report::{Publisher, Reports};
 use crate::source::Source;
-use crate::status::Sources;
+use crate::status::StatusInputs;
 use crate::view::View;
 use crate::waits::{IMPATIENT, PATIENT, Waits};
 
@@ -118,7 +119,8 @@ impl Reconciler {
         }
     }
 
-    /// One full pass that waits for what it changed to become healthy.
+    /// One full pass that waits for what it changed to become healthy. Drive it to its end: a commit that was begun is made
+    /// also where nobody waits for it any more.
     pub async fn pass(&mut self, now: Timestamp) -> Result<Pass, Error> {
         self.published_pass(now, PATIENT).await.map(Arc::unwrap_or_clone)
     }
@@ -149,14 +151,14 @@ impl Reconciler {
         self.observe(&view, waits, &mut pass).await;
         self.refuse_unknown_apps(&view)?;
         self.refuse_rewritten(&view).await?;
-        // Only where the history is the one that runs: a retirement on another one would be a deletion by mistake.
+        // Must follow `refuse_rewritten`: on a rewritten history the wrong app might be retired.
         let (view, retirement) = self.retire_due(view, now, &mut pass).await?;
-        self.withdraw_routes(&view, now);
+        self.mark_expired(&view, now);
         pass.diagnostics.extend(view.findings());
         self.apply_due(&view, now, waits, &mut pass).await;
         let removals = self.prune(&view, now, waits, &mut pass).await;
-        self.report(&view, &removals, now, &mut pass);
-        retirement.report(&mut pass);
+        self.add_statuses(&view, &removals, now, &mut pass);
+        retirement.add_to(&mut pass);
         Ok(pass)
     }
 
@@ -164,11 +166,12 @@ impl Reconciler {
     pub async fn status(&mut self, now: Timestamp) -> Result<(Vec<Status>, Vec<Diagnostic>), Error> {
         let view = self.read(now).await?;
         let mut pass = self.survey(&view, now).await?;
-        let scopes = self.scopes(&view);
-        drop(self.plan(&view, &scopes, now, &mut pass).await);
+        for some in self.scopes(&view).chunks(PLANNED) {
+            drop(self.plan(&view, some, now, &mut pass).await);
+        }
         let removals = self.removals(&view, now);
         self.progress.doubt_health();
-        self.report(&view, &removals, now, &mut pass);
+        self.add_statuses(&view, &removals, now, &mut pass);
         // What is about an app of the list is its message.
         let listed: BTreeSet<_> = pass.items.iter().map(|item| &item.app).collect();
         let is_asked_for = |app: &AppName| self.options.includes(app) && !listed.contains(app);
@@ -196,7 +199,7 @@ impl Reconciler {
         self.observe(view, PATIENT, &mut pass).await;
         self.refuse_unknown_apps(view)?;
         self.refuse_rewritten(view).await?;
-        self.withdraw_routes(view, now);
+        self.mark_expired(view, now);
         Ok(pass)
     }
 
@@ -211,8 +214,9 @@ impl Reconciler {
         let mut is_doubtful = probed.is_doubtful;
         for answer in probed.answers {
             is_doubtful = true;
-            let name = answer.cluster.name().to_owned();
-            let fleet = &self.fleet;
+            // Only with its inventories recorded does a cluster count as answered.
+            self.fleet.note(&answer);
+            let (fleet, name) = (&self.fleet, answer.cluster.name().to_owned());
             let is_home = |tier: &_| fleet.of_tier(tier).is_some_and(|home| home.name() == name);
             let broken = self.inventories.record_probe(answer, |scope| is_home(scope.tier()));
             pass.diagnostics.extend(broken.iter().map(findings::of_inventory));
@@ -264,7 +268,7 @@ impl Reconciler {
         if !retirement.has_committed {
             return Ok((view, retirement));
         }
-        // The next one takes its history over.
+        // Dropped first, so that reading extends the history without copying it.
         drop(view);
         let view = self.read(now).await?;
         self.refuse_rewritten(&view).await?;
@@ -272,16 +276,16 @@ impl Reconciler {
         Ok((view, retirement))
     }
 
-    /// What is past its end and suspended has no routes; what was renewed has them again.
-    fn withdraw_routes(&mut self, view: &View, now: Timestamp) {
+    /// Marks what is past its end and suspended, so that it loses its routes; what was renewed has them again.
+    fn mark_expired(&mut self, view: &View, now: Timestamp) {
         let suspended = view.platform.apps.values().filter_map(|item| item.get()).filter(|app| app.suspend);
         let expired = suspended.filter(|app| view.expiry(&app.name, now).is_some_and(|end| end <= now));
         let keys = expired.map(|app| InstanceKey { app: app.name.clone(), tier: app.tier.clone() });
         self.progress.set_expired(keys.collect());
     }
 
-    /// Reports how every app is now, what does not go, and what plans skipped.
-    fn report(&mut self, view: &View, removals: &Removals, now: Timestamp, pass: &mut Pass) {
+    /// Adds to a pass how every app is now, what does not go, and what plans skipped.
+    fn add_statuses(&mut self, view: &View, removals: &Removals, now: Timestamp, pass: &mut Pass) {
         pass.diagnostics.extend(removals.withheld.iter().map(findings::of_withheld));
         let inventories = &self.inventories;
         self.progress.forget_others(view, |location| inventories.get(location).is_some());
@@ -290,11 +294,11 @@ impl Reconciler {
             pass.diagnostics.extend(found.map(|found| findings::about(found, &location.scope)));
         }
         let mut progress = std::mem::take(&mut self.progress);
-        self.sources(view, now).report(&mut progress, removals, pass);
+        self.status_inputs(view, now).add_statuses(&mut progress, removals, pass);
         self.progress = progress;
     }
 
-    pub(crate) fn sources<'a>(&'a self, view: &'a View, now: Timestamp) -> Sources<'a> {
-        Sources { view, fleet: &self.fleet, inventories: &self.inventories, options: &self.options, now }
+    pub(crate) fn status_inputs<'a>(&'a self, view: &'a View, now: Timestamp) -> StatusInputs<'a> {
+        StatusInputs { view, fleet: &self.fleet, inventories: &self.inventories, options: &self.options, now }
     }
 }

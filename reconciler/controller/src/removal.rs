@@ -79,7 +79,7 @@ impl Reconciler {
 
     /// Whether everything of a scope is there and healthy.
     fn is_well(&self, scope: &Scope, view: &View, now: Timestamp) -> bool {
-        match self.sources(view, now).health(scope) {
+        match self.status_inputs(view, now).health(scope) {
             None => scope.app().is_none(),
             Some(health) => matches!(health, Health::Ready | Health::Waiting(_)),
         }

@@ -1,5 +1,4 @@
-//! What the last pass left, for everybody who asks meanwhile: pages, metrics and webhooks read it at once, whatever the pass
-//! that runs is waiting for.
+//! What the last pass left, for whoever asks meanwhile: it is read at once, whatever the pass that runs is waiting for.
 
 use std::sync::Arc;
 

@@ -85,7 +85,7 @@ fn sleep_after(outcome: &Result<Arc<Pass>, Error>, now: Timestamp, wait: &mut Du
             pass.next_due.map_or(LONGEST_SLEEP, |due| until(due, now))
         }
         failed => {
-            // Who was only too late tries again soon; a lock that nobody takes away is waited for longer and longer.
+            // A lost race is retried soon; failures that repeat are waited for longer and longer.
             let is_late = matches!(failed, Err(error) if error.reason() == ErrorReason::Conflict);
             let this = if is_late { *wait / 20 } else { *wait };
             *wait = (*wait * 2).min(LONGEST_WAIT);

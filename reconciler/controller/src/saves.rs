@@ -87,7 +87,10 @@ impl SavedTree {
         };
         let repository = Repository::open(&self.bare)?;
         let commit = Commit { edits, message, time: now };
-        git::update_branch(&repository, &repository.tip()?.branch, |_| Ok(commit.clone()))?;
+        let branch = repository.tip()?.branch;
+        // A default branch that is gone meanwhile is not begun anew with the saved files alone.
+        let gone = || git::Error::NoRevision { path: self.bare.clone(), name: branch.clone() };
+        git::update_branch(&repository, &branch, |tip| tip.map(|_| commit.clone()).ok_or_else(gone))?;
         self.seen = current;
         Ok(())
     }

@@ -294,7 +294,7 @@ impl Source {
         let before = || approvals.baselines.iter().filter(|revision| **revision != approvals.control);
         for revision in before() {
             if !self.homes.contains_key(revision) {
-                // A commit that is no more tells nothing.
+                // A commit that is gone counts as no homes.
                 let files = self.repository.folder(*revision, "environments/").unwrap_or_default();
                 let environments = Platform::load(&Snapshot::new(None, files), None).environments.into_iter();
                 let home = |item: &Item<Environment>| Some(item.get()?.cluster.clone());

@@ -24,7 +24,7 @@ use crate::progress::Progress;
 use crate::view::View;
 
 /// What the statuses are made of.
-pub(crate) struct Sources<'a> {
+pub(crate) struct StatusInputs<'a> {
     pub view: &'a View,
     pub fleet: &'a Fleet,
     pub inventories: &'a Inventories,
@@ -51,9 +51,9 @@ struct Known<'a> {
     is_over: bool,
 }
 
-impl Sources<'_> {
+impl StatusInputs<'_> {
     /// The status of every app that was asked for, and when something is due next.
-    pub fn report(&self, progress: &mut Progress, removals: &Removals, pass: &mut Pass) {
+    pub fn add_statuses(&self, progress: &mut Progress, removals: &Removals, pass: &mut Pass) {
         let failed = pass.diagnostics.iter().filter(|found| found.is_error() && found.rule.is_cluster());
         let failures: BTreeMap<_, _> =
             failed.rev().filter_map(|found| Some((found.app.clone()?, found.to_string()))).collect();
@@ -61,13 +61,14 @@ impl Sources<'_> {
         let withheld: BTreeMap<_, _> = withheld.filter_map(|it| Some((it.scope.app()?, it.why.as_str()))).collect();
         for evaluated in self.view.evaluation.instances.values().filter(|it| self.options.includes(&it.app)) {
             let app = &evaluated.app;
-            // A manifest that cannot be read says as before in which tier the app is.
+            // Of an app whose manifest cannot be read, the last known tier counts.
             let key = evaluated.key().or_else(|| self.view.last_key(app, self.now));
             let scope = key.map(Scope::Instance);
             let expires = self.view.expiry(app, self.now);
             pass.next_due = pass.next_due.into_iter().chain(expires.filter(|at| *at > self.now)).min();
-            let health = scope.as_ref().and_then(|scope| progress.health(scope, || self.health(scope)));
             let location = scope.as_ref().and_then(|scope| self.fleet.location(scope));
+            // What runs on a cluster that cannot be reached is not known, and nothing of that is remembered.
+            let health = location.as_ref().and_then(|at| progress.health(&at.scope, || self.health(&at.scope)));
             let skipped = location.as_ref().map_or(&[][..], |location| progress.skipped(location));
             let known = Known {
                 inventory: location.as_ref().and_then(|location| self.inventories.get(location)),

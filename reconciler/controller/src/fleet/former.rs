@@ -44,7 +44,7 @@ enum Remains {
 #[derive(Default)]
 struct FormerCluster {
     tiers: BTreeSet<TierName>,
-    /// Whether the last approval moved them away: with the next one, a cluster is let go that the kubeconfig lacks.
+    /// Whether the last approval moved them away. After one more, nobody is warned any longer of a cluster whose context is gone.
     is_last: bool,
 }
 
