@@ -447,3 +447,19 @@ async fn two_replicas_that_run_at_once_do_everything_once() {
     converges(&platform, &mut one).await;
     converges(&platform, &mut two).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_whose_context_was_absent_for_one_pass_is_shown_as_it_is_once_that_is_back() {
+    let platform = TestPlatform::sample().await;
+    let mut reconciler = platform.reconciler();
+    let before = reconciler.pass(platform.now()).await.unwrap();
+    let kubeconfig = std::fs::read(platform.home().kubeconfig()).unwrap();
+    for tier in ["sandbox", "pilot", "production"] {
+        platform.remove_context(tier);
+    }
+    let without = reconciler.watch_pass(platform.now()).await.unwrap();
+    assert!(without.items.iter().all(|item| item.phase != Phase::Ready), "{:#?}", without.items);
+    std::fs::write(platform.home().kubeconfig(), kubeconfig).unwrap();
+    let after = reconciler.watch_pass(platform.now()).await.unwrap();
+    assert_eq!(after.items, before.items);
+}
