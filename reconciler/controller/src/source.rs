@@ -305,7 +305,7 @@ impl Source {
         before().filter_map(|revision| self.homes.get(revision).cloned()).collect()
     }
 
-    /// Folds the commits that came since the last look; all of them where the branch no longer leads to the last one.
+    /// Reads the commits that came since the last read; all of them where the branch no longer leads to the last one.
     pub fn read_history(&mut self, tip: Revision, now: Timestamp) -> Result<(), Error> {
         if self.repository.is_shallow()? {
             return Err(git::Error::Shallow(self.repository.path().to_owned()).into());
@@ -330,17 +330,19 @@ impl Source {
         Ok(())
     }
 
-    /// What a merge brings in by its other parents: what was in no history of the branch before.
+    /// What a merge brings in by its other parents: what was in no history of the branch before. All of it is read before
+    /// any of it counts as known: after a failure, the next read finds it again.
     fn brought(&mut self, merge: Revision) -> Result<Vec<(Timestamp, AppChange)>, Error> {
-        let mut brought = Vec::new();
+        let mut new = BTreeSet::new();
         for parent in self.repository.parents(merge)?.into_iter().skip(1) {
-            let new = self.repository.ancestors(parent, &self.ancestors)?;
-            for revision in &new {
-                let time = self.repository.time(*revision)?;
-                brought.extend(self.repository.own_changes(*revision)?.into_iter().map(|change| (time, change)));
-            }
-            Arc::make_mut(&mut self.ancestors).extend(new);
+            new.extend(self.repository.ancestors(parent, &self.ancestors)?);
         }
+        let mut brought = Vec::new();
+        for revision in &new {
+            let time = self.repository.time(*revision)?;
+            brought.extend(self.repository.own_changes(*revision)?.into_iter().map(|change| (time, change)));
+        }
+        Arc::make_mut(&mut self.ancestors).extend(new);
         Ok(brought)
     }
 }
@@ -350,6 +352,6 @@ pub fn shortened() -> Error {
     Error::refused(
         "dayfly-ledger: records that stood there are gone, so what is approved is unknown; everything stays as it is",
         "put the branch dayfly-ledger back as it was, from a clone that has it whole; if it is lost for good, delete the \
-         inventories (ConfigMaps in dayfly-system) and .dayfly/lifecycle.json: what git wants is taken up again by its marks",
+         inventories (ConfigMaps in dayfly-system) and .dayfly/lifecycle.json: the next pass adopts by its labels what git still wants",
     )
 }

@@ -14,7 +14,7 @@ mod write;
 pub use error::Error;
 pub use files::FileChange;
 pub use repository::{Repository, Tip};
-pub use seed::{MAIN, Seeded, seed};
+pub use seed::{MAIN, Seeded, init, seed};
 pub use update::update_branch;
 pub use worktree::working_tree;
 pub use write::{Base, Commit, Writer};

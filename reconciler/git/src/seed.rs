@@ -31,14 +31,24 @@ pub fn seed(source: &Path, bare: &Path, now: Timestamp) -> Result<Seeded, Error>
         Err(Error::Unborn { others, .. }) if others.is_empty() => {}
         Err(damaged) => return Err(damaged),
     }
-    let mut options = git2::RepositoryInitOptions::new();
-    options.bare(true).external_template(false).initial_head(MAIN);
-    let git = git2::Repository::init_opts(bare, &options).map_err(|e| Error::broken(bare, e))?;
+    let git = make(bare, true)?;
     if has_whole_history(source)? {
         push(source, &git).map(|()| Seeded::History)
     } else {
         one_commit(working_tree(source)?, bare, now).map(|_| Seeded::OneCommit)
     }
+}
+
+/// Makes an empty repository in a folder, with a working tree.
+pub fn init(directory: &Path) -> Result<(), Error> {
+    make(directory, false).map(drop)
+}
+
+/// An empty repository whose branch is [`MAIN`], without the hooks and files of git's templates.
+fn make(directory: &Path, is_bare: bool) -> Result<git2::Repository, Error> {
+    let mut options = git2::RepositoryInitOptions::new();
+    options.bare(is_bare).external_template(false).initial_head(MAIN);
+    git2::Repository::init_opts(directory, &options).map_err(|e| Error::broken(directory, e))
 }
 
 fn has_whole_history(source: &Path) -> Result<bool, Error> {

@@ -9,7 +9,7 @@ use dayfly_git::{LEDGER, MAIN};
 use dayfly_lifecycle::ledger::LedgerFact;
 use dayfly_plan::status::Phase;
 use dayfly_tests::fixtures::{change_owner, change_survey, deployed_sample};
-use dayfly_tests::history::{force, head_of, merge};
+use dayfly_tests::history::{force, head_of, merge, object_file, oid};
 use dayfly_tests::passes::{changed_apps, findings_of, status_of};
 use dayfly_tests::platform::TestPlatform;
 use git2::{ObjectType, Oid};
@@ -88,8 +88,7 @@ async fn a_damaged_repository_pauses_everything_until_it_is_repaired() {
     platform.commit(&[("apps/quarterly-feedback/", None)]);
     change_owner(&platform);
     let id = Oid::hash_object(ObjectType::Blob, platform.read("apps/travel-approval/app.yaml").as_bytes());
-    let id = id.unwrap().to_string();
-    let object = platform.repository().path().join("objects").join(&id[..2]).join(&id[2..]);
+    let object = object_file(&platform, id.unwrap());
     let bytes = fs::read(&object).unwrap();
     fs::remove_file(&object).unwrap();
     for rubbish in [None, Some(&bytes[..bytes.len() / 2]), Some(b"rubbish")] {
@@ -142,6 +141,27 @@ async fn a_merge_that_swaps_its_parents_revives_no_approval_that_ended() {
         assert_eq!(status_of(&pass, "go-links").phase, Phase::Held, "{:#?}", pass.items);
         assert!(!platform.has_namespace("go-links-production").await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_of_which_one_line_could_not_be_read_at_first_revives_no_approval_that_another_line_ended() {
+    let platform = TestPlatform::sample().await;
+    let (mut reconciler, before) = (platform.reconciler(), platform.tip());
+    reconciler.pass(platform.now()).await.unwrap();
+    let deleted = platform.commit(&[("apps/go-links/", None)]);
+    force(&platform, MAIN, before);
+    let mine = change_owner(&platform);
+    force(&platform, MAIN, before);
+    let unreadable = change_survey(&platform);
+    force(&platform, MAIN, merge(&platform, [mine, deleted, unreadable], mine));
+
+    let object = object_file(&platform, oid(unreadable));
+    let bytes = fs::read(&object).unwrap();
+    fs::remove_file(&object).unwrap();
+    refused(&mut reconciler, &platform).await;
+    fs::write(&object, bytes).unwrap();
+    let pass = reconciler.pass(platform.now()).await.unwrap();
+    assert_eq!(status_of(&pass, "go-links").phase, Phase::Held, "{:#?}", pass.items);
 }
 
 #[tokio::test(flavor = "multi_thread")]

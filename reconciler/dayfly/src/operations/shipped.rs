@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use dayfly_controller::error::Error;
-use dayfly_git as git;
 use dayfly_git::{Base, Commit, MAIN, Writer};
 use jiff::Timestamp;
 
@@ -18,10 +17,7 @@ pub fn start(directory: &Path, with_samples: bool, now: Timestamp) -> Result<usi
         .map(|(path, bytes)| ((*path).to_owned(), Some(bytes.to_vec())))
         .collect();
     files.push((".gitignore".into(), Some(b".dayfly/\n".to_vec())));
-    let failed = |e: git2::Error| git::Error::Broken { path: directory.to_owned(), message: e.message().to_owned() };
-    let mut options = git2::RepositoryInitOptions::new();
-    options.external_template(false).initial_head(MAIN);
-    git2::Repository::init_opts(directory, &options).map_err(failed)?;
+    dayfly_git::init(directory)?;
     let message = "platform: start\n\nCatalog, environments and policies as Dayfly ships them.\n";
     let count = files.len();
     let commit = Commit { edits: files, message: message.into(), time: now };

@@ -118,7 +118,7 @@ impl Planner<'_> {
                 None if !InventoryEntry::unfinished().claims(live, self.inventory.scope()) => {
                     self.skip(key, SkipReason::Foreign(live.owners()));
                 }
-                // No inventory at all: it was lost, or a crash came before it. What carries our marks is adopted again.
+                // No inventory at all: it was lost, or a crash came before it. What carries our labels is adopted.
                 None if self.inventory.resource_version().is_none() => {
                     self.owned(object, &InventoryEntry::unfinished(), live)
                 }

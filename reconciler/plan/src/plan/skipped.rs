@@ -11,7 +11,7 @@ use crate::immutable;
 pub enum SkipReason {
     /// It exists and is not ours: who has a hand in it.
     Foreign(String),
-    /// It carries our marks, and the inventory of this scope does not name it.
+    /// It carries our labels, and the inventory of this scope does not name it.
     Unrecorded(String),
     /// It was ours, and another object of its name has taken its place: who has a hand in that one.
     Recreated(String),
@@ -61,11 +61,11 @@ impl Skipped {
                     .into()
             }
             SkipReason::Unrecorded(scope) => format!(
-                "restore ConfigMap/dayfly-system/{scope} as it was; or delete that ConfigMap, and Dayfly takes up again what \
-                 carries its marks"
+                "restore ConfigMap/dayfly-system/{scope} as it was; or delete that ConfigMap, and Dayfly adopts what carries \
+                 its labels"
             ),
             SkipReason::Unknown => {
-                "nothing to do if the cluster is only briefly away; else look at the errors above".into()
+                "nothing to do if the cluster was unreachable for a moment; else read the errors above".into()
             }
             SkipReason::Immutable(_) if immutable::holds_data(&self.key) => {
                 "create one of another name, move the data, then remove this one".into()
