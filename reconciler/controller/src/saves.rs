@@ -89,7 +89,7 @@ impl SavedTree {
         let commit = Commit { edits, message, time: now };
         let branch = repository.tip()?.branch;
         // A default branch that is gone meanwhile is not begun anew with the saved files alone.
-        let gone = || git::Error::NoRevision { path: self.bare.clone(), name: branch.clone() };
+        let gone = || git::Error::NoRevision { path: self.bare.clone(), name: branch.clone(), meant: Vec::new() };
         git::update_branch(&repository, &branch, |tip| tip.map(|_| commit.clone()).ok_or_else(gone))?;
         self.seen = current;
         Ok(())

@@ -202,6 +202,7 @@ impl Source {
             evaluation,
             renders,
             control_waits,
+            replacements: self.repository.replacements()?,
             history: self.history.clone(),
             ancestors: self.ancestors.clone(),
         })

@@ -46,6 +46,8 @@ pub struct View {
     pub renders: usize,
     /// Whether the tip's environments, policies or gate differ from the approved ones and wait for approval.
     pub control_waits: bool,
+    /// How many objects git would show another one for.
+    pub(crate) replacements: usize,
     /// The default branch's history.
     pub history: Arc<History>,
     /// All commits that lead to the tip: a merge may have made the platform's own line the second parent.
@@ -71,6 +73,13 @@ impl View {
                 )
                 .help("approve them as they stand: dayfly adopt"),
             );
+        }
+        if self.replacements > 0 {
+            let fact =
+                format!("{} of git's objects have replacements, which count for nothing here", self.replacements);
+            let delete = "git for-each-ref --format='delete %(refname)' refs/replace/ | git update-ref --stdin";
+            let help = format!("what git shows is not what runs until they are deleted, here and in clones: {delete}");
+            found.push(Diagnostic::new(Rule::GIT_REPLACED, "refs/replace/", fact).help(help));
         }
         found.sort();
         found.dedup();

@@ -1,5 +1,6 @@
 //! A platform without a forge: a change that waits for a person is a branch, and whoever agrees merges it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use dayfly_calls::Calls;
@@ -9,6 +10,9 @@ use dayfly_model::digest::{ObjectId, Revision};
 use jiff::Timestamp;
 
 use crate::{ChangeRequest, Forge, ProposalState, commit};
+
+/// How many commits of a branch are looked at: people add a few to what Dayfly proposes.
+const MOST_COMMITS: usize = 100;
 
 /// Keeps every request as a branch of the platform's own repository.
 pub struct Branches<'a> {
@@ -23,23 +27,50 @@ impl<'a> Branches<'a> {
     }
 
     /// The commit of the branch that carries a proposal; none where there is no such branch.
-    fn head(&self, proposal: &Proposal) -> Option<Revision> {
-        self.repository.resolve(&reference(proposal)).ok()
+    fn head(&self, proposal: &Proposal) -> Result<Option<Revision>, Error> {
+        self.repository.branch_tip(&reference(proposal))
     }
 
     fn state_at(&self, head: Revision, proposal: &Proposal, tip: &Tip) -> Result<ProposalState, Error> {
         if self.repository.leads_to(head, tip.revision) {
             return Ok(ProposalState::Merged);
         }
-        let is_by_dayfly = self.repository.facts(head)?.author == AUTHOR;
-        Ok(match is_by_dayfly && !self.is_current(head, proposal, tip)? {
-            true => ProposalState::Outdated,
-            false => ProposalState::Open(request(proposal, false)),
+        let seen = Cell::new(0);
+        let is_known = |at: &Revision| {
+            seen.update(|seen| seen + 1);
+            seen.get() > MOST_COMMITS || self.repository.leads_to(*at, tip.revision)
+        };
+        let line = self.repository.first_parents(head, is_known)?;
+        let Some(first) = line.first().filter(|_| seen.get() <= MOST_COMMITS) else {
+            return Ok(ProposalState::Foreign);
+        };
+        let is_proposed = self.is_proposed(*first, proposal)?;
+        let is_by_dayfly = self.repository.facts(*first)?.author == AUTHOR;
+        Ok(match (&line[..], is_proposed) {
+            ([only], true) if !self.is_fresh(*only, tip)? => ProposalState::Outdated,
+            // Whatever its author is called: it is what Dayfly would propose, and what people made of it since.
+            (_, true) => ProposalState::Open(request(proposal, false)),
+            // Nobody's work is lost by a branch with a single commit in Dayfly's name.
+            ([_], false) if is_by_dayfly => ProposalState::Outdated,
+            (_, false) => ProposalState::Foreign,
         })
     }
 
-    /// Whether a commit makes just the edits of a proposal, on files that are still as they were.
-    fn is_current(&self, head: Revision, proposal: &Proposal, tip: &Tip) -> Result<bool, Error> {
+    /// Whether the files that a commit changes are still as they were before it: else it could not be merged.
+    fn is_fresh(&self, commit: Revision, tip: &Tip) -> Result<bool, Error> {
+        for change in self.repository.changes(commit)? {
+            if self.repository.file_id(tip.revision, &change.path)? != change.before {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a commit makes just the edits of a proposal, and says just what it says.
+    fn is_proposed(&self, commit: Revision, proposal: &Proposal) -> Result<bool, Error> {
+        if self.repository.facts(commit)?.message != proposal.message() {
+            return Ok(false);
+        }
         // A path that ends in `/` stands for all below it.
         let (folders, files): (Vec<_>, Vec<_>) = proposal.edits.iter().partition(|edit| edit.path.ends_with('/'));
         let wanted = files.iter().map(|edit| (edit.path.as_str(), edit.content.as_deref().map(ObjectId::of_blob)));
@@ -48,14 +79,7 @@ impl<'a> Branches<'a> {
             Some(after) => after == change.after,
             None => change.after.is_none() && folders.iter().any(|folder| change.path.starts_with(&folder.path)),
         };
-        let changes = self.repository.changes(head)?;
-        // A file that changed since is no longer the one that goes: the branch could not be merged.
-        for change in &changes {
-            if self.repository.file_id(tip.revision, &change.path)? != change.before {
-                return Ok(false);
-            }
-        }
-        Ok(changes.into_iter().all(is_wanted) && wanted.is_empty())
+        Ok(self.repository.changes(commit)?.into_iter().all(is_wanted) && wanted.is_empty())
     }
 }
 
@@ -63,9 +87,11 @@ impl Forge for Branches<'_> {
     fn propose(&self, proposal: &Proposal, tip: &Tip, now: Timestamp) -> Result<ChangeRequest, Error> {
         let writer = Writer::open(self.repository.path())?;
         let branch = reference(proposal);
-        if let Some(head) = self.head(proposal) {
-            if let ProposalState::Open(standing) = self.state_at(head, proposal, tip)? {
-                return Ok(standing);
+        if let Some(head) = self.head(proposal)? {
+            match self.state_at(head, proposal, tip)? {
+                ProposalState::Open(standing) => return Ok(standing),
+                ProposalState::Foreign => return Err(Error::ForeignBranch(proposal.branch.clone())),
+                ProposalState::Absent | ProposalState::Merged | ProposalState::Outdated => {}
             }
             self.calls.commit(&branch, || writer.remove_branch(&branch, head))?;
         }
@@ -75,7 +101,7 @@ impl Forge for Branches<'_> {
     }
 
     fn state(&self, proposal: &Proposal, tip: &Tip) -> Result<ProposalState, Error> {
-        self.head(proposal).map_or(Ok(ProposalState::Absent), |head| self.state_at(head, proposal, tip))
+        self.head(proposal)?.map_or(Ok(ProposalState::Absent), |head| self.state_at(head, proposal, tip))
     }
 }
 

@@ -19,7 +19,8 @@ pub trait Forge {
     /// was merged or is outdated is replaced by a request that is made anew on `tip`.
     ///
     /// # Errors
-    /// [`Error::Moved`] where somebody else changed the request meanwhile, and whatever keeps the forge from answering.
+    /// [`Error::ForeignBranch`] where somebody else has a request of its name, [`Error::Moved`] where somebody changed it
+    /// meanwhile, and whatever keeps the forge from answering.
     fn propose(&self, proposal: &Proposal, tip: &Tip, now: Timestamp) -> Result<ChangeRequest, Error>;
 
     /// Where a proposal stands, seen from the default branch's `tip`.
@@ -51,6 +52,8 @@ pub enum ProposalState {
     Merged,
     /// What was proposed is other edits than these, or changes a file that has changed since.
     Outdated,
+    /// Somebody else has a request of its name that does not begin with what Dayfly proposes.
+    Foreign,
 }
 
 /// What came of a proposal.

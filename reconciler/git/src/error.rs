@@ -31,7 +31,18 @@ pub enum Error {
         path: PathBuf,
         /// What was asked for.
         name: String,
+        /// The references in full that may have been meant.
+        meant: Vec<String>,
     },
+    /// The first digits of several ids.
+    #[error("{0}: several ids begin with these digits")]
+    SeveralRevisions(String),
+    /// Somebody else has a branch of the name that Dayfly needs.
+    #[error("{0}: the branch is there, and is not what Dayfly proposed")]
+    ForeignBranch(String),
+    /// Git is told to see another history than the one that the commits have.
+    #[error("{}: this file gives commits other parents than they have", .0.display())]
+    Grafts(PathBuf),
     /// Somebody else moved the branch first.
     #[error("{branch} moved from {expected} while Dayfly prepared a commit")]
     Moved {
@@ -88,7 +99,14 @@ impl Error {
             Self::Shallow(_) => {
                 "fetch the whole history: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)".into()
             }
-            Self::NoRevision { .. } => "name a commit, a branch or a tag that `git log` knows".into(),
+            Self::NoRevision { meant, .. } if let [meant] = &meant[..] => format!("write {meant}"),
+            Self::NoRevision { meant, .. } if !meant.is_empty() => format!("write one of {}", meant.join(", ")),
+            Self::NoRevision { .. } => "give a commit's id, or a branch or tag in full, as in refs/heads/main".into(),
+            Self::SeveralRevisions(_) => "write more of them: `git log` shows the whole id".into(),
+            Self::ForeignBranch(branch) => format!(
+                "look at what it is for; once it is deleted or renamed, Dayfly proposes again: git push REMOTE --delete {branch}"
+            ),
+            Self::Grafts(path) => format!("remove it, or push the history by yourself: rm {}", shell(path)),
             Self::Moved { .. } => "run the same command again: it plans anew on the branch as it is now".into(),
             Self::Uncommitted(path) => {
                 format!("commit them or put them aside first: git stash -- {}", shell(path.as_ref()))

@@ -5,6 +5,7 @@ mod error;
 mod files;
 mod history;
 pub mod ledger;
+mod names;
 mod repository;
 mod seed;
 mod update;

@@ -9,6 +9,8 @@ use crate::{Error, LEDGER};
 
 /// How many bytes of decoded objects are kept.
 const OBJECT_CACHE: usize = 16 << 20;
+/// An object is what its id says: whoever may push references could put another one in its place.
+const NO_REPLACEMENTS: &str = "core.useReplaceRefs=false";
 
 /// A git repository, bare or with a working tree. It is read commit by commit; a working tree is never looked at.
 pub struct Repository {
@@ -35,8 +37,8 @@ impl Tip {
 impl Repository {
     /// Opens the repository at `path` (its working tree or its git directory), and no other one above it.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let mut gix =
-            gix::open_opts(path, gix::open::Options::isolated()).map_err(|_| Error::NotFound(path.to_owned()))?;
+        let options = gix::open::Options::isolated().config_overrides([NO_REPLACEMENTS]);
+        let mut gix = gix::open_opts(path, options).map_err(|_| Error::NotFound(path.to_owned()))?;
         // Neighboring commits share most of their trees.
         gix.object_cache_size(OBJECT_CACHE);
         Ok(Self { path: path.to_owned(), gix })
@@ -91,11 +93,10 @@ impl Repository {
         Ok(names.filter(|name| !name.starts_with("dayfly-ledger") && !name.starts_with("dayfly/")).collect())
     }
 
-    /// The commit that a branch, a tag or a (short) id names.
-    pub fn resolve(&self, name: &str) -> Result<Revision, Error> {
-        let absent = || Error::NoRevision { path: self.path.clone(), name: name.to_owned() };
-        let id = self.gix.rev_parse_single(format!("{name}^{{commit}}").as_str()).map_err(|_| absent())?;
-        Ok(object_id(id.detach()))
+    /// How many objects have a replacement (`refs/replace/`). Git shows it in their place; nothing here does.
+    pub fn replacements(&self) -> Result<usize, Error> {
+        let references = self.gix.references().map_err(|e| self.broken(e))?;
+        Ok(references.prefixed("refs/replace/").map_err(|e| self.broken(e))?.count())
     }
 
     /// A commit object.

@@ -1,5 +1,6 @@
 //! The first push: a platform's repository of its own, seeded once from a folder.
 
+use std::fs;
 use std::path::Path;
 
 use dayfly_model::digest::Revision;
@@ -56,7 +57,12 @@ fn has_whole_history(source: &Path) -> Result<bool, Error> {
     Ok(repository.tip().is_ok() && !repository.is_shallow()?)
 }
 
+/// Pushes HEAD with its history. Objects go as they are; only grafts would let libgit2 see other parents.
 fn push(source: &Path, bare: &git2::Repository) -> Result<(), Error> {
+    let grafts = Repository::open(source)?.git_dir().join("info/grafts");
+    if fs::metadata(&grafts).is_ok_and(|file| file.len() > 0) {
+        return Err(Error::Grafts(grafts));
+    }
     let broken = |error: git2::Error| Error::broken(source, error);
     let from = git2::Repository::open(source).map_err(broken)?;
     let mut remote = from.remote_anonymous(&bare.path().to_string_lossy()).map_err(broken)?;

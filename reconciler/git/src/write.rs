@@ -147,7 +147,7 @@ impl Writer {
     /// Brings index and working tree along, touching only the edited paths.
     fn follow(&self, commit: &Commit) -> Result<(), git2::Error> {
         let mut checkout = git2::build::CheckoutBuilder::new();
-        checkout.force().remove_untracked(true).disable_pathspec_match(true);
+        checkout.force().remove_untracked(true).disable_pathspec_match(true).disable_filters(true);
         for (path, _) in &commit.edits {
             checkout.path(path.trim_end_matches('/'));
         }

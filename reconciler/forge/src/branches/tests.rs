@@ -163,6 +163,91 @@ fn what_a_person_made_of_a_proposal_is_left_as_it_is() {
     assert_eq!(test.head(), head);
 }
 
+/// A commit on the proposal's branch by somebody who is called so.
+fn commit_on_branch(test: &TestRepository, author: &str, message: &str, edit: (&str, Option<&str>)) -> Revision {
+    let git = test.git();
+    let (name, email) = author.trim_end_matches('>').split_once(" <").unwrap();
+    let by = git2::Signature::new(name, email, &git2::Time::new(0, 0)).unwrap();
+    let parent = test.repository.branch_tip(BRANCH).unwrap().unwrap_or(test.tip().revision);
+    let parent = git.find_commit(git2::Oid::from_bytes(parent.as_bytes()).unwrap()).unwrap();
+    let mut update = git2::build::TreeUpdateBuilder::new();
+    match edit {
+        (path, Some(text)) => drop(update.upsert(path, git.blob(text.as_bytes()).unwrap(), git2::FileMode::Blob)),
+        (path, None) => drop(update.remove(path)),
+    }
+    let tree = update.create_updated(&git, &parent.tree().unwrap()).unwrap();
+    git.commit(Some(BRANCH), &by, &by, message, &git.find_tree(tree).unwrap(), &[&parent]).unwrap();
+    test.head()
+}
+
+const PERSON: &str = "Maya <maya@example.com>";
+
+/// The branch is not shown as the proposal, and stays as it is.
+fn is_foreign(test: &TestRepository) {
+    let head = test.head();
+    assert_eq!(test.state(&removal()), ProposalState::Foreign);
+    let error = test.forge().propose(&removal(), &test.tip(), Timestamp::UNIX_EPOCH).unwrap_err();
+    assert_eq!(error.to_string(), "dayfly/retire/survey/pilot: the branch is there, and is not what Dayfly proposed");
+    assert_eq!((test.head(), test.calls.writes()), (head, 0));
+}
+
+#[test]
+fn a_branch_that_somebody_made_first_is_never_shown_as_the_proposal() {
+    for (author, message, edit) in [
+        (PERSON, "survey: retire from pilot", (SURVEY, Some("tier: production"))),
+        (PERSON, "survey: retire from pilot", (SURVEY, None)),
+        (PERSON, &*removal().message(), ("apps/signup/app.yaml", None)),
+    ] {
+        let test = TestRepository::new();
+        commit_on_branch(&test, author, message, edit);
+        is_foreign(&test);
+    }
+}
+
+#[test]
+fn a_branch_that_only_begins_in_the_name_of_dayfly_is_not_shown_as_the_proposal() {
+    let test = TestRepository::new();
+    commit_on_branch(&test, AUTHOR, &removal().message(), (SURVEY, Some("tier: production")));
+    commit_on_branch(&test, PERSON, "as agreed", ("apps/signup/app.yaml", None));
+    is_foreign(&test);
+}
+
+#[test]
+fn a_branch_with_a_proposal_below_other_commits_is_not_shown_as_the_proposal() {
+    let test = TestRepository::new();
+    commit_on_branch(&test, PERSON, "something else", ("apps/signup/app.yaml", None));
+    commit_on_branch(&test, AUTHOR, &removal().message(), (SURVEY, None));
+    is_foreign(&test);
+}
+
+#[test]
+fn a_single_commit_in_the_name_of_dayfly_that_it_would_not_make_gives_way() {
+    let test = TestRepository::new();
+    let other = commit_on_branch(&test, AUTHOR, &removal().message(), (SURVEY, Some("tier: production")));
+    assert!(test.propose(&removal()).is_new);
+    assert_ne!(test.head(), other);
+    assert_eq!(test.repository.file_id(test.head(), SURVEY).unwrap(), None);
+}
+
+#[test]
+fn a_branch_that_begins_with_what_dayfly_proposes_is_the_proposal_whoever_made_it() {
+    let test = TestRepository::new();
+    commit_on_branch(&test, PERSON, &removal().message(), (SURVEY, None));
+    assert!(matches!(test.state(&removal()), ProposalState::Open(_)));
+}
+
+#[test]
+fn a_branch_of_more_commits_than_people_add_to_a_proposal_is_not_shown_as_one() {
+    let test = TestRepository::new();
+    test.propose(&removal());
+    let writes = test.calls.writes();
+    for number in 0..MOST_COMMITS {
+        commit_on_branch(&test, PERSON, "more", ("more.txt", Some(&number.to_string())));
+    }
+    assert_eq!(test.state(&removal()), ProposalState::Foreign);
+    assert_eq!(test.calls.writes(), writes);
+}
+
 #[test]
 fn the_tier_says_whether_a_proposal_is_committed_or_waits_on_a_branch() {
     let test = TestRepository::new();

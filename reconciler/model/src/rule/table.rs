@@ -172,6 +172,12 @@ rules! {
             "Save it as UTF-8.";
     }
 
+    /// The repository itself, besides its files.
+    Git "git" {
+        GIT_REPLACED "replaced" Warning "References say that git should show other objects in the place of some."
+            "Dayfly ignores them; delete the references below refs/replace/, so that everybody sees what it sees.";
+    }
+
     /// The manifest of an app, a template, an environment or a waiver.
     Manifest "manifest" {
         MANIFEST_ABSENT "absent" Error "A folder has no manifest."
