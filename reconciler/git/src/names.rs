@@ -27,8 +27,24 @@ impl Repository {
     /// # Errors
     /// [`Error::NoRevision`] and [`Error::SeveralRevisions`].
     pub fn resolve(&self, name: &str) -> Result<Revision, Error> {
-        let (start, steps) = name.split_at(name.find(['~', '^']).unwrap_or(name.len()));
-        let mut at = self.named(start)?;
+        let (start, steps) = split(name);
+        self.follow(self.named(start)?, name, steps)
+    }
+
+    /// The same where nothing but reading follows: a short name will do for a reference that is the only one of it.
+    ///
+    /// # Errors
+    /// [`Error::NoRevision`] and [`Error::SeveralRevisions`].
+    pub fn resolve_to_read(&self, name: &str) -> Result<Revision, Error> {
+        let (start, steps) = split(name);
+        let at = match self.named(start) {
+            Err(Error::NoRevision { meant, .. }) if meant.len() == 1 => self.named(&meant[0]),
+            found => found,
+        };
+        self.follow(at?, name, steps)
+    }
+
+    fn follow(&self, mut at: Revision, name: &str, steps: &str) -> Result<Revision, Error> {
         for step in parent_steps(steps).ok_or_else(|| self.no_revision(name))? {
             for _ in 0..step.times {
                 at = *self.parents(at)?.get(step.parent).ok_or_else(|| self.no_revision(name))?;
@@ -66,6 +82,11 @@ impl Repository {
         let meant = full.filter(|full| matches!(self.branch_tip(full), Ok(Some(_)))).collect();
         Error::NoRevision { path: self.path().to_owned(), name: name.to_owned(), meant }
     }
+}
+
+/// Where a name begins, and the steps from there.
+fn split(name: &str) -> (&str, &str) {
+    name.split_at(name.find(['~', '^']).unwrap_or(name.len()))
 }
 
 /// The steps that `~2^2` stands for; none where it is not of that form.

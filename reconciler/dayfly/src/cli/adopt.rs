@@ -11,7 +11,7 @@ use crate::operations::adoption::{Adoption, WaitingApp, approvable};
 /// Approve a commit as it stands
 #[derive(clap::Args)]
 pub struct AdoptArgs {
-    /// The commit, branch or tag [default: the default branch's tip]
+    /// The commit: an id, or a reference in full, as in refs/tags/v1 [default: the default branch's tip]
     revision: Option<String>,
     /// Approve only this app, as it renders at that commit; several times for several apps
     #[arg(long = "app", value_name = "APP")]

@@ -99,7 +99,7 @@ pub fn snapshot(context: &CommandContext, rev: Option<&str>) -> Result<Snapshot,
 /// The files of a commit.
 fn commit(context: &CommandContext, rev: &str) -> Result<Snapshot, Error> {
     let repository = Repository::open(&context.global.directory)?;
-    Ok(repository.snapshot(repository.resolve(rev)?)?)
+    Ok(repository.snapshot(repository.resolve_to_read(rev)?)?)
 }
 
 fn checked_app(instance: &Evaluated) -> CheckedApp<'_> {

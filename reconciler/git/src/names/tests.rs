@@ -91,6 +91,21 @@ fn a_short_name_of_a_reference_is_refused_and_the_full_one_suggested() {
 }
 
 #[test]
+fn a_short_name_will_do_to_read_where_one_reference_alone_has_it() {
+    let test = TestRepository::new();
+    let (head, other) = (test.id("HEAD"), test.commit("other", &[]));
+    let read = |name: &str| test.repository.resolve_to_read(name).map(|id| Oid::from_bytes(id.as_bytes()).unwrap());
+    assert_eq!(read("main").unwrap(), head);
+    assert_eq!(read("main~1").unwrap(), test.id("HEAD~1"));
+    test.name("refs/heads/abcd1234", other);
+    assert_eq!(read("abcd1234").unwrap(), other, "no object has that id");
+    test.name(&format!("refs/heads/{}", &head.to_string()[..8]), other);
+    assert_eq!(read(&head.to_string()[..8]).unwrap(), head);
+    test.name("refs/tags/main", other);
+    assert!(read("main").is_err());
+}
+
+#[test]
 fn an_annotated_tag_leads_to_its_commit_and_a_tag_of_something_else_to_none() {
     let test = TestRepository::new();
     let head = test.id("HEAD");
