@@ -122,6 +122,11 @@ impl TestPlatform {
         self.signer = self.home.signer_or_new(None).unwrap();
     }
 
+    /// Loses the ledger: the next record is its first.
+    pub fn replace_ledger(&self) {
+        self.git().find_reference(dayfly_git::LEDGER).unwrap().delete().unwrap();
+    }
+
     /// Approves the tip as it stands.
     pub fn approve(&self) {
         self.record(LedgerFact::Baseline);
@@ -138,6 +143,15 @@ impl TestPlatform {
             edits.iter().map(|(path, text)| ((*path).to_owned(), text.map(|text| text.as_bytes().to_vec()))).collect();
         let tip = self.repository().tip().unwrap();
         let commit = Commit { edits, message: "a change\n".into(), time: self.now };
+        let writer = Writer::open(self.repository().path()).unwrap();
+        writer.commit(&tip.branch, Base::Tip(tip.revision), &commit).unwrap()
+    }
+
+    /// Commits one file with a date of its own.
+    pub fn commit_dated(&self, time: Timestamp, path: &str, text: &str) -> Revision {
+        let tip = self.repository().tip().unwrap();
+        let edits = vec![(path.to_owned(), Some(text.as_bytes().to_vec()))];
+        let commit = Commit { edits, message: "a change\n".into(), time };
         let writer = Writer::open(self.repository().path()).unwrap();
         writer.commit(&tip.branch, Base::Tip(tip.revision), &commit).unwrap()
     }
@@ -169,6 +183,12 @@ impl TestPlatform {
     pub fn reconciler_with_calls(&self, calls: Calls) -> Reconciler {
         let target = ClusterTarget { kubeconfig: Some(self.home.kubeconfig()), context: None };
         Reconciler::with_calls(self.repository(), self.signer.verifier(), target, calls).at_stated_times(true)
+    }
+
+    /// A reconciler as a controller has it: it records in the ledger what it sees first.
+    pub fn recording_reconciler(&self) -> Reconciler {
+        let signer = self.home.signer(None).unwrap();
+        self.reconciler().at_stated_times(false).recording(signer)
     }
 
     /// A reconciler for another cluster.

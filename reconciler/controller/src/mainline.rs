@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use dayfly_calls::Calls;
 use dayfly_forge::{Carried, carry};
+use dayfly_git::{LEDGER, ledger};
+use dayfly_lifecycle::ledger::{LedgerFact, Signer};
 use dayfly_lifecycle::retire::{self, RetirePlan};
 use dayfly_lifecycle::{Proposal, ProposalAction, suspend};
 use dayfly_model::diagnostic::Diagnostic;
@@ -27,6 +29,8 @@ use crate::view::View;
 pub(crate) struct Mainline {
     source: Source,
     pub memory: Memory,
+    /// Signs what is observed; without it, dates that are ahead count as those before them.
+    pub signer: Option<Signer>,
     calls: Calls,
 }
 
@@ -50,7 +54,7 @@ impl Retirement {
 
 impl Mainline {
     pub fn new(source: Source, calls: Calls) -> Self {
-        Self { source, memory: Memory::default(), calls }
+        Self { source, memory: Memory::default(), signer: None, calls }
     }
 
     /// Reads and judges the tip of the default branch.
@@ -68,6 +72,19 @@ impl Mainline {
         refuse_rewritten(self.source.repository(), view, self.memory.basis(), running)?;
         self.memory.went_by(Basis::of(view));
         Ok(())
+    }
+
+    /// Records when dates that are ahead were first seen: now. Returns whether it did; a clock in doubt, and one that is
+    /// behind the ledger, say nothing.
+    pub fn record_first_sight(&mut self, view: &View, now: Timestamp) -> Result<bool, Error> {
+        let is_behind = view.approvals.seen.last().is_some_and(|(_, time)| *time > now);
+        let Some(signer) = self.signer.as_ref().filter(|_| !is_behind && !self.memory.doubts_clock()) else {
+            return Ok(false);
+        };
+        let (repository, revision) = (self.source.repository(), view.tip.revision);
+        let append = || ledger::append(repository, signer, revision, now, LedgerFact::Observation);
+        self.calls.commit(LEDGER, append)?;
+        Ok(true)
     }
 
     /// Commits what is due, as far as clock and budget allow; a tier that changes by pull request gets a proposal.

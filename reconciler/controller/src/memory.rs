@@ -58,6 +58,11 @@ impl Memory {
         self.remembered.announcements = announcements;
     }
 
+    /// Whether the clock was in doubt at the last pass.
+    pub fn doubts_clock(&self) -> bool {
+        self.remembered.clock.is_some_and(|clock| clock.doubt().is_some())
+    }
+
     /// The clock of this pass, compared with that of the one before.
     pub fn tick(&mut self, now: Timestamp) -> Clock {
         let elapsed = self.ticked.map(|before| before.elapsed());

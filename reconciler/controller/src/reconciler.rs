@@ -8,7 +8,7 @@ use std::time::Instant;
 use dayfly_calls::Calls;
 use dayfly_cluster::clusters::ClusterTarget;
 use dayfly_git::Repository;
-use dayfly_lifecycle::ledger::Verifier;
+use dayfly_lifecycle::ledger::{Signer, Verifier};
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::names::{AppName, InstanceKey};
 use dayfly_model::snapshot::Snapshot;
@@ -88,6 +88,12 @@ impl Reconciler {
     /// The same, remembering what was announced in that file.
     pub fn remembering(mut self, path: PathBuf) -> Self {
         self.mainline.configure(|mainline| mainline.memory = Memory::at(path));
+        self
+    }
+
+    /// The same, recording in the ledger with that key what is first seen.
+    pub fn recording(mut self, signer: Signer) -> Self {
+        self.mainline.configure(|mainline| mainline.signer = Some(signer));
         self
     }
 
@@ -263,6 +269,7 @@ impl Reconciler {
         now: Timestamp,
         pass: &mut Pass,
     ) -> Result<(Arc<View>, Retirement), Error> {
+        let view = self.record_first_sight(view, now).await?;
         let (tip, options) = (view.clone(), self.options.clone());
         let retirement = self.mainline.with(move |mainline| mainline.retire_due(&tip, now, &options)).await?;
         if !retirement.has_committed {
@@ -274,6 +281,21 @@ impl Reconciler {
         self.refuse_rewritten(&view).await?;
         pass.moves_on(&view);
         Ok((view, retirement))
+    }
+
+    /// Records when dates that are ahead were first seen. Where there are any, the history is read again with that.
+    async fn record_first_sight(&mut self, view: Arc<View>, now: Timestamp) -> Result<Arc<View>, Error> {
+        if self.options.is_time_stated || !view.history.has_unseen_dates() {
+            return Ok(view);
+        }
+        let seen = view.clone();
+        if !self.mainline.with(move |mainline| mainline.record_first_sight(&seen, now)).await? {
+            return Ok(view);
+        }
+        drop(view);
+        let view = self.read(now).await?;
+        self.refuse_rewritten(&view).await?;
+        Ok(view)
     }
 
     /// Marks what is past its end and suspended, so that it loses its routes; what was renewed has them again.

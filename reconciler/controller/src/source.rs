@@ -31,6 +31,8 @@ pub struct Source {
     ledger: Option<(Revision, Approvals)>,
     history: Arc<History>,
     ancestors: Arc<BTreeSet<Revision>>,
+    /// How many of the ledger's records the dates of the history follow.
+    observed: usize,
     tip: Option<Loaded>,
     baseline: Option<Loaded>,
     judged: Option<Judged>,
@@ -88,6 +90,7 @@ impl Source {
             ledger: None,
             history: Arc::default(),
             ancestors: Arc::default(),
+            observed: 0,
             tip: None,
             baseline: None,
             judged: None,
@@ -111,7 +114,7 @@ impl Source {
     pub fn read(&mut self, now: Timestamp) -> Result<View, Error> {
         let tip = self.repository.tip()?;
         let approvals = self.approvals()?;
-        self.read_history(tip.revision, now)?;
+        self.read_history(tip.revision, now, &approvals.seen)?;
         let snapshot = match &self.tip {
             Some(known) if known.snapshot.revision() == Some(tip.revision) => known.snapshot.clone(),
             Some(known) => Arc::new(self.repository.snapshot_from(&known.snapshot, tip.revision)?),
@@ -124,7 +127,7 @@ impl Source {
     pub fn preview(&mut self, snapshot: Snapshot, now: Timestamp) -> Result<View, Error> {
         let tip = self.repository.tip()?;
         let approvals = self.approvals()?;
-        self.read_history(tip.revision, now)?;
+        self.read_history(tip.revision, now, &approvals.seen)?;
         self.judge(tip, approvals, Arc::new(snapshot), now)
     }
 
@@ -203,6 +206,7 @@ impl Source {
             renders,
             control_waits,
             replacements: self.repository.replacements()?,
+            dated_ahead: self.history.dated_after(now),
             history: self.history.clone(),
             ancestors: self.ancestors.clone(),
         })
@@ -307,7 +311,8 @@ impl Source {
     }
 
     /// Reads the commits that came since the last read; all of them where the branch no longer leads to the last one.
-    pub fn read_history(&mut self, tip: Revision, now: Timestamp) -> Result<(), Error> {
+    /// `seen` says by when commits were there, as the ledger does.
+    pub fn read_history(&mut self, tip: Revision, now: Timestamp, seen: &[(Revision, Timestamp)]) -> Result<(), Error> {
         if self.repository.is_shallow()? {
             return Err(git::Error::Shallow(self.repository.path().to_owned()).into());
         }
@@ -321,13 +326,19 @@ impl Source {
             self.ancestors = Arc::default();
             new = self.repository.first_parents(tip, |_| false)?;
         }
-        for revision in new {
+        let has_new = !new.is_empty();
+        for (revision, first_sight) in first_sights(new, seen) {
             let mut facts = self.repository.facts(revision)?;
+            facts.seen = first_sight;
             facts.brought = self.brought(revision)?;
             // A view of an earlier moment keeps the history as it was.
             Arc::make_mut(&mut self.ancestors).insert(revision);
             Arc::make_mut(&mut self.history).push(&facts, now);
         }
+        if self.history.has_dates_ahead() && (has_new || self.observed != seen.len()) {
+            Arc::make_mut(&mut self.history).observe(seen);
+        }
+        self.observed = seen.len();
         Ok(())
     }
 
@@ -346,6 +357,23 @@ impl Source {
         Arc::make_mut(&mut self.ancestors).extend(new);
         Ok(brought)
     }
+}
+
+/// Commits of one line, the oldest first, each with the earliest time by which it or one after it was there.
+fn first_sights(line: Vec<Revision>, seen: &[(Revision, Timestamp)]) -> Vec<(Revision, Option<Timestamp>)> {
+    let mut times: BTreeMap<Revision, Timestamp> = BTreeMap::new();
+    for (revision, time) in seen {
+        times.entry(*revision).and_modify(|known| *known = (*known).min(*time)).or_insert(*time);
+    }
+    let mut first_sight: Option<Timestamp> = None;
+    let mut sights = Vec::with_capacity(line.len());
+    for revision in line.into_iter().rev() {
+        let own = times.get(&revision).copied();
+        first_sight = first_sight.into_iter().chain(own).min();
+        sights.push((revision, first_sight));
+    }
+    sights.reverse();
+    sights
 }
 
 /// That the ledger lacks what it had.

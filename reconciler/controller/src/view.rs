@@ -48,6 +48,8 @@ pub struct View {
     pub control_waits: bool,
     /// How many objects git would show another one for.
     pub(crate) replacements: usize,
+    /// How many commits have a date that is still to come.
+    pub(crate) dated_ahead: usize,
     /// The default branch's history.
     pub history: Arc<History>,
     /// All commits that lead to the tip: a merge may have made the platform's own line the second parent.
@@ -80,6 +82,13 @@ impl View {
             let delete = "git for-each-ref --format='delete %(refname)' refs/replace/ | git update-ref --stdin";
             let help = format!("what git shows is not what runs until they are deleted, here and in clones: {delete}");
             found.push(Diagnostic::new(Rule::GIT_REPLACED, "refs/replace/", fact).help(help));
+        }
+        if self.dated_ahead > 0 {
+            let commits =
+                if self.dated_ahead == 1 { "1 commit is" } else { &format!("{} commits are", self.dated_ahead) };
+            let fact = format!("{commits} dated ahead of the clock; they count as of when they were first seen");
+            let help = "look at the clocks of those who commit, and at the clock of this machine";
+            found.push(Diagnostic::new(Rule::GIT_AHEAD, self.tip.short_branch(), fact).help(help));
         }
         found.sort();
         found.dedup();

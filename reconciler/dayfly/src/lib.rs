@@ -7,7 +7,7 @@ pub mod home;
 mod operations;
 mod ui;
 
-pub use cli::main;
+pub use cli::{StatedTime, main};
 
 /// Rendering, policies and lists of objects are many small values, made and dropped: this allocator takes a third less time
 /// for them.

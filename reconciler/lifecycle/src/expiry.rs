@@ -66,8 +66,8 @@ pub(super) fn day(time: Timestamp) -> String {
 }
 
 /// The end of an app's time: the earliest of what it asks for, the tier's longest `ttl` from its start, and the tier's
-/// longest life from its birth. `baseline` is when Dayfly adopted the platform: what is older counts as of then, and what is
-/// later than `now` as of now. An app that asks for more than its tier allows gains nothing here; elsewhere that is an error.
+/// longest life from its birth. `baseline` is when Dayfly adopted the platform: what is older counts as of then, unless that lies
+/// ahead, and what is later than `now` counts as of now. An app that asks for more than its tier allows gains nothing here; elsewhere that is an error.
 pub fn expiry(
     lifetime: Lifetime,
     environment: &Environment,
@@ -75,7 +75,8 @@ pub fn expiry(
     baseline: Option<Timestamp>,
     now: Timestamp,
 ) -> Expiry {
-    let counted = |time: Timestamp| time.max(baseline.unwrap_or(time)).min(now);
+    let adopted = baseline.filter(|baseline| *baseline <= now);
+    let counted = |time: Timestamp| time.max(adopted.unwrap_or(time)).min(now);
     let [born, start] = [life.born, life.start].map(counted);
     let after = |from: Timestamp, long: SignedDuration| from.checked_add(long).unwrap_or(Timestamp::MAX);
     let asked = match lifetime {

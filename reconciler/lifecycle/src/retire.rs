@@ -116,7 +116,8 @@ pub fn due(
 }
 
 /// The announcements after this pass: the end of every app that is nearer than its tier's longest reminder or its grace. It
-/// is announced since now, unless the same or an earlier end was announced before.
+/// is announced since now, unless one was announced before. An end that moves and is still near keeps that announcement,
+/// whatever the tier: whoever moves it a little every day would never be retired otherwise.
 pub fn announce(platform: &Platform, situation: &Situation<'_>, before: &Announcements) -> Announcements {
     let ending = platform.apps.keys().filter_map(|name| {
         let ExpiringApp { environment, expiry, .. } = situation.expiring_app(platform, name)?;
@@ -125,8 +126,7 @@ pub fn announce(platform: &Platform, situation: &Situation<'_>, before: &Announc
         if expires.duration_since(situation.now) > window {
             return None;
         }
-        let known = before.get(name).filter(|known| known.tier == environment.tier && known.expires <= expires);
-        let since = known.map_or(situation.now, |known| known.since);
+        let since = before.get(name).map_or(situation.now, |known| known.since);
         Some((name.clone(), Announcement { tier: environment.tier.clone(), expires, since }))
     });
     ending.collect()

@@ -180,6 +180,31 @@ fn a_budget_stops_the_retirement_of_apps_that_were_not_announced_and_of_no_other
 }
 
 #[test]
+fn an_end_that_moves_a_little_every_day_stays_announced_and_one_that_jumps_from_afar_does_not() {
+    let apps: Vec<_> = (0..12).map(|n| format!("app-{n}")).collect();
+    let ends = |expires: &str| {
+        let all: Vec<_> = apps.iter().map(|app| (app.as_str(), "2026-11-01", expires)).collect();
+        Sandbox::new(ENVIRONMENT, &all)
+    };
+    let mut announced = Announcements::new();
+    for (now, end) in [
+        ("2026-11-08", "expires: 2026-11-09T00:03:00Z"),
+        ("2026-11-09", "expires: 2026-11-09T00:02:00Z"),
+        ("2026-11-10", "expires: 2026-11-09T00:01:00Z"),
+    ] {
+        let sandbox = ends(end);
+        announced = announce(&sandbox.platform, &sandbox.situation(now), &announced);
+    }
+    assert_eq!(ends("expires: 2026-11-09T00:01:00Z").due("2026-11-10", &announced).proposals[0].apps.len(), 12);
+
+    let far = ends("expires: 2026-11-29");
+    let announced = announce(&far.platform, &far.situation("2026-11-09"), &Announcements::new());
+    let near = ends("expires: 2026-11-08");
+    let announced = announce(&near.platform, &near.situation("2026-11-10"), &announced);
+    assert_eq!(near.due("2026-11-10", &announced).refused[0].apps.len(), 12);
+}
+
+#[test]
 fn the_share_in_the_budget_applies_to_tiers_of_ten_apps_and_more() {
     let apps: Vec<_> = (0..10).map(|n| format!("app-{n}")).collect();
     let share = |count: usize| {

@@ -70,13 +70,14 @@ impl CommandContext {
     /// A reconciler of the platform's repository, for these apps alone where any are named.
     pub fn reconciler(&self, apps: &[String]) -> Result<Reconciler, Error> {
         let home = self.platform()?;
-        let key = home.signer(self.ledger_key())?.verifier();
-        Ok(self.configured(Reconciler::new(home.repository()?, key, self.target())).only(app_names(apps)?))
+        Ok(self.configured(&home, self.target())?.only(app_names(apps)?))
     }
 
-    /// The same settings for any reconciler.
-    pub fn configured(&self, reconciler: Reconciler) -> Reconciler {
-        reconciler.remembering(self.home().memory()).at_stated_times(self.global.now.is_some())
+    /// A reconciler of the platform's repository for those clusters.
+    pub fn configured(&self, home: &PlatformHome, target: ClusterTarget) -> Result<Reconciler, Error> {
+        let signer = home.signer(self.ledger_key())?;
+        let reconciler = Reconciler::new(home.repository()?, signer.verifier(), target).recording(signer);
+        Ok(reconciler.remembering(home.memory()).at_stated_times(self.global.now.is_some()))
     }
 
     /// Runs asynchronous work to its end.

@@ -28,6 +28,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::context::CommandContext;
 use self::global::GlobalArgs;
+pub use self::unused::StatedTime;
 use crate::failure::CommandFailure;
 use crate::ui::output::Printer;
 
@@ -82,8 +83,8 @@ enum Command {
 /// 0 fine, 1 a finding, 2 a failure; or why the command did not do what it was asked for.
 type CommandResult = Result<u8, CommandFailure>;
 
-/// Parses the command line, runs the command, and tells how it ended.
-pub fn main() -> ExitCode {
+/// Parses the command line, runs the command, and tells how it ended. `stated` says which commands take `--now`.
+pub fn main(stated: StatedTime) -> ExitCode {
     let matches = command_line().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let printer = Printer::new(cli.global.output, cli.global.color);
@@ -91,7 +92,7 @@ pub fn main() -> ExitCode {
     // Only fails where a provider was installed before, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let context = CommandContext { global: cli.global, printer };
-    let code = run(&context, cli.command, &matches).unwrap_or_else(|failure| {
+    let code = run(&context, cli.command, &matches, stated).unwrap_or_else(|failure| {
         printer.diagnostics(&failure.findings);
         failure.error.iter().for_each(|error| printer.error(error));
         failure.exit_code()
@@ -103,9 +104,9 @@ fn command_line() -> clap::Command {
     unused::hidden_from_help(Cli::command())
 }
 
-fn run(context: &CommandContext, command: Command, matches: &ArgMatches) -> CommandResult {
+fn run(context: &CommandContext, command: Command, matches: &ArgMatches, stated: StatedTime) -> CommandResult {
     let began = Instant::now();
-    unused::refuse(matches)?;
+    unused::refuse(matches, stated)?;
     let name = matches.subcommand_name();
     let folder = context.global.directory.display();
     tracing::info!(name, %folder, now = %context.now(), version = env!("CARGO_PKG_VERSION"), "the command begins");

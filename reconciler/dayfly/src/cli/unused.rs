@@ -1,4 +1,5 @@
-//! Options that a command has no use for are refused, not ignored: whoever gives one expects something of it.
+//! Options that a command has no use for are refused, not ignored: whoever gives one expects something of it. So is a stated
+//! time where something is written: what git and the ledger date is dated by the clock.
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -20,22 +21,40 @@ const ONCE: CommandOption = ("once", "--once");
 const CONFIRM: CommandOption = ("confirm", "--confirm");
 const FORMAT: CommandOption = ("format", "--format");
 
+/// The commands that write to git, the ledger or a cluster that is not theirs.
+const WRITES: [&str; 7] = ["adopt", "apply", "init", "new", "renew", "retire", "run"];
+
 const NO_CLUSTER: &str = "leave it out: no cluster is asked; `dayfly plan` compares the files with one";
 const NO_APPROVALS: &str = "leave it out: no approvals are read; `dayfly status` tells what waits for one";
 const NO_PLATFORM: &str = "leave it out: the answer is the same for every platform";
 
+const CLOCK: &str = "leave it out: what is written is dated by the clock; `dayfly status --now TIME` looks ahead";
+
+/// Which commands take `--now`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatedTime {
+    /// Those that only read, and `up` on its own cluster.
+    ToRead,
+    /// All: a test plays whole lives.
+    ToWrite,
+}
+
 /// Refuses the first option that was given and that the command has no use for.
-pub fn refuse(matches: &ArgMatches) -> Result<(), Error> {
+pub fn refuse(matches: &ArgMatches, stated: StatedTime) -> Result<(), Error> {
     let Some((name, own)) = matches.subcommand() else { return Ok(()) };
     let is_given = |(id, _): CommandOption| {
         let is_known = own.ids().any(|known| known == id);
         is_known && own.value_source(id) == Some(ValueSource::CommandLine)
     };
     let mut unused = never_used(name).into_iter().chain(unused_beside_others(name, is_given));
-    match unused.find(|(option, _)| is_given(*option)) {
-        Some(((_, option), instead)) => Err(Error::usage(format!("`dayfly {name}` has no use for {option}"), instead)),
-        None => Ok(()),
+    if let Some(((_, option), instead)) = unused.find(|(option, _)| is_given(*option)) {
+        return Err(Error::usage(format!("`dayfly {name}` has no use for {option}"), instead));
     }
+    let writes = WRITES.contains(&name) || (name == "up" && is_given(CONTEXT));
+    if writes && stated == StatedTime::ToRead && is_given(NOW) {
+        return Err(Error::usage(format!("`dayfly {name}` takes no --now, since it writes"), CLOCK));
+    }
+    Ok(())
 }
 
 /// The command line, whose help offers no command what that command never uses.
@@ -43,8 +62,9 @@ pub fn hidden_from_help(mut line: clap::Command) -> clap::Command {
     let options: Vec<_> = line.get_arguments().cloned().collect();
     let names: Vec<_> = line.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     for name in names {
-        let unused = never_used(&name);
-        let is_unused = |option: &&clap::Arg| unused.iter().any(|((id, _), _)| option.get_id() == *id);
+        let mut unused: Vec<_> = never_used(&name).into_iter().map(|((id, _), _)| id).collect();
+        unused.extend(WRITES.contains(&&*name).then_some(NOW.0));
+        let is_unused = |option: &&clap::Arg| unused.iter().any(|id| option.get_id() == *id);
         let hidden: Vec<_> = options.iter().filter(is_unused).map(|option| option.clone().hide(true)).collect();
         line = line.mut_subcommand(name, |command| command.args(hidden));
     }
@@ -114,11 +134,53 @@ mod tests {
         }
     }
 
+    fn said(arguments: &[&str], stated: StatedTime) -> Result<(), String> {
+        let matches = Cli::command().try_get_matches_from([&["dayfly"], arguments].concat()).unwrap();
+        refuse(&matches, stated).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_writes_refuses_a_stated_time_and_what_reads_takes_it() {
+        let now = ["--now", "2020-01-01"];
+        let writing: [&[&str]; 10] = [
+            &["adopt"],
+            &["adopt", "--app", "survey"],
+            &["apply"],
+            &["init", "platform"],
+            &["new"],
+            &["renew", "survey"],
+            &["retire", "survey"],
+            &["retire", "--confirm"],
+            &["run"],
+            &["up", "--context", "pilot"],
+        ];
+        for command in writing {
+            let refused = Err(format!("`dayfly {}` takes no --now, since it writes", command[0]));
+            assert_eq!(said(&[command, &now[..]].concat(), StatedTime::ToRead), refused, "{command:?}");
+            assert_eq!(said(&[&now[..], command].concat(), StatedTime::ToRead), refused, "{command:?}");
+            assert_eq!(said(command, StatedTime::ToRead), Ok(()));
+            assert_eq!(said(&[command, &now[..]].concat(), StatedTime::ToWrite), Ok(()));
+        }
+        let reading: [&[&str]; 7] = [
+            &["check"],
+            &["render", "survey"],
+            &["plan"],
+            &["status"],
+            &["policy", "test"],
+            &["up"],
+            &["up", "--once"],
+        ];
+        for command in reading {
+            assert_eq!(said(&[command, &now[..]].concat(), StatedTime::ToRead), Ok(()), "{command:?}");
+        }
+    }
+
     #[test]
     fn every_command_that_refuses_an_option_exists() {
         let line = Cli::command();
         for name in ["init", "adopt", "renew", "new", "check", "render", "policy", "run", "schema", "completions"] {
             assert!(line.find_subcommand(name).is_some() && !never_used(name).is_empty(), "{name}");
         }
+        assert!(WRITES.iter().all(|name| line.find_subcommand(name).is_some()));
     }
 }

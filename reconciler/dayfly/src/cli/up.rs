@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use dayfly_cluster::clusters::ClusterTarget;
-use dayfly_controller::Reconciler;
 use dayfly_controller::error::Error;
 use dayfly_git::{Repository, Seeded};
 use dayfly_model::help::shell;
@@ -51,8 +50,7 @@ impl UpArgs {
             }
             None => context.target(),
         };
-        let key = home.signer(context.ledger_key())?.verifier();
-        let mut reconciler = context.configured(Reconciler::new(home.repository()?, key, target));
+        let mut reconciler = context.configured(home, target)?;
         let mut code = 0;
         if self.once {
             let pass = reconciler.pass(context.now()).await?;

@@ -41,9 +41,11 @@ impl PlatformTip {
         now: Timestamp,
     ) -> Result<Proposal, CommandFailure> {
         let verifier = home.signer_or_new(ledger_key)?.verifier();
-        let baseline = ledger::read(&self.repository, &verifier)?.map(|approvals| approvals.since);
+        let approvals = ledger::read(&self.repository, &verifier)?;
+        let baseline = approvals.as_ref().map(|approvals| approvals.since);
+        let seen = approvals.map(|approvals| approvals.seen).unwrap_or_default();
         let mut source = Source::new(home.repository()?, verifier);
-        source.read_history(self.repository.tip()?.revision, now)?;
+        source.read_history(self.repository.tip()?.revision, now, &seen)?;
         let situation = Situation { history: source.history(), now, baseline };
         Ok(renew::renew(&self.platform, &self.snapshot, &situation, app, by)?)
     }

@@ -15,6 +15,8 @@ pub struct CommitFacts {
     pub revision: Revision,
     /// The committer's date.
     pub time: Timestamp,
+    /// By when the default branch had it, where the ledger says so.
+    pub seen: Option<Timestamp>,
     /// The author, as `Name <email>`.
     pub author: String,
     /// The whole message.
@@ -28,7 +30,7 @@ pub struct CommitFacts {
 impl CommitFacts {
     /// A commit of nobody with these changes.
     pub fn new(revision: Revision, time: Timestamp, changes: Vec<AppChange>) -> Self {
-        Self { revision, time, author: String::new(), message: String::new(), changes, brought: Vec::new() }
+        Self { revision, time, seen: None, author: String::new(), message: String::new(), changes, brought: Vec::new() }
     }
 }
 

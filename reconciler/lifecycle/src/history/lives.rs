@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{AppFacts, CommitFacts};
 
 /// When something happened, in the history's own terms: the date that counts, and the number of the commit, by which dates
-/// that were ahead of their time come into force later.
+/// that were ahead come into force once somebody has seen them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HistoryTime {
     pub time: Timestamp,

@@ -1,10 +1,10 @@
 //! What the default branch's history says about each app: when it was born, from when its time counts, who changed it.
 //!
 //! Dates in commits are what their authors wrote, so they are doubted. The fold runs over the first-parent history from
-//! the oldest commit on. A commit counts at its own date if that is neither before the commits below it nor after now;
-//! otherwise at the latest date below it. So dates never run backwards, a date in the future is worth nothing, and no
-//! app's time ever counts from later than now. A date in the future comes into force when it has passed: until then the
-//! app's time has run on from before, and whoever could write it could renew the app as well.
+//! the oldest commit on. A commit counts at its own date if that is neither before the commits below it nor after the time
+//! when it was first seen; otherwise at the latest date below it. So dates never run backwards, and no app's time ever
+//! counts from later than now. A date that was ahead when it was first seen counts as of then, once the ledger says when
+//! that was, and never later: all that read the ledger agree, whenever they first read the commit.
 //!
 //! Whoever may push chooses which commits are the first parents: a merge can make a line of their own the main one. So
 //! what a merge brings in counts where it takes something away: a deletion there is a deletion, and an app that was there
@@ -33,8 +33,10 @@ pub struct History {
     line: BTreeMap<Revision, u64>,
     /// The latest date that counts so far.
     latest: Option<Timestamp>,
-    /// Dates that were after now when they were read, by the number of their commit.
+    /// Dates that were after their first sight, or after now where nobody knows of one, by the number of their commit.
     ahead: Vec<HistoryTime>,
+    /// Of those whose first sight is known: the latest date that counts from a commit on, by its number.
+    in_force: Vec<HistoryTime>,
     apps: BTreeMap<AppName, LifeRecord>,
     /// The apps that were deleted, there again or not, each with the number of the commit that did it last.
     removed: BTreeMap<AppName, u64>,
@@ -86,7 +88,8 @@ impl History {
         let number = self.len() + 1;
         self.line.insert(commit.revision, number);
         self.tip = Some(commit.revision);
-        if commit.time > now {
+        let first_sight = commit.seen.map_or(now, |seen| seen.min(now));
+        if commit.time > first_sight {
             self.ahead.push(HistoryTime { time: commit.time, commit: number });
         } else {
             self.latest = self.latest.max(Some(commit.time));
@@ -109,6 +112,46 @@ impl History {
             }
         }
         self.merge(commit, number, now);
+    }
+
+    /// Whether dates were ahead and nobody knows when they were first seen.
+    pub fn has_unseen_dates(&self) -> bool {
+        let last_seen = self.in_force.last().map(|known| known.commit);
+        self.ahead.last().is_some_and(|ahead| Some(ahead.commit) > last_seen)
+    }
+
+    /// How many commits are dated after `now`.
+    pub fn dated_after(&self, now: Timestamp) -> usize {
+        self.ahead.iter().filter(|ahead| ahead.time > now).count()
+    }
+
+    /// Whether any date was ahead.
+    pub fn has_dates_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Brings dates that were ahead into force, as of their first sight: each commit with the time by which it, and all
+    /// before it, were there.
+    pub fn observe(&mut self, seen: &[(Revision, Timestamp)]) {
+        let number = |revision: &Revision| self.line.get(revision).copied();
+        let sights =
+            seen.iter().filter_map(|(commit, time)| Some(HistoryTime { time: *time, commit: number(commit)? }));
+        let mut sights: Vec<_> = sights.collect();
+        sights.sort_by_key(|sight| sight.commit);
+        let (mut first_sight, mut in_force) = (None, Vec::new());
+        for ahead in self.ahead.iter().rev() {
+            while let Some(sight) = sights.pop_if(|sight| sight.commit >= ahead.commit) {
+                first_sight = Some(first_sight.map_or(sight.time, |earlier: Timestamp| earlier.min(sight.time)));
+            }
+            in_force.extend(first_sight.map(|seen| HistoryTime { time: ahead.time.min(seen), commit: ahead.commit }));
+        }
+        in_force.reverse();
+        let mut latest = Timestamp::MIN;
+        for known in &mut in_force {
+            latest = latest.max(known.time);
+            known.time = latest;
+        }
+        self.in_force = in_force;
     }
 
     /// Records what a merge brings in: the deletions of its other lines, and how old apps are in them.
@@ -158,10 +201,11 @@ impl History {
         self.apps.keys()
     }
 
-    /// The date that counts now: dates that were ahead and have passed by now count from their commit on.
+    /// The date that counts now: a date that was ahead counts from its commit on, as of its first sight.
     fn time(&self, moment: HistoryTime, now: Timestamp) -> Timestamp {
-        let passed = self.ahead.iter().filter(|ahead| ahead.commit <= moment.commit && ahead.time <= now);
-        passed.map(|ahead| ahead.time).fold(moment.time, Timestamp::max).min(now)
+        let known = self.in_force.partition_point(|known| known.commit <= moment.commit);
+        let in_force = known.checked_sub(1).map(|last| self.in_force[last].time);
+        in_force.map_or(moment.time, |date| date.max(moment.time)).min(now)
     }
 }
 

@@ -15,11 +15,13 @@ struct Story {
     history: History,
     apps: BTreeMap<AppName, AppFacts>,
     now: Timestamp,
+    /// By when the ledger says that all of it was there.
+    seen: Option<Timestamp>,
 }
 
 impl Story {
     fn until(now: &str) -> Self {
-        Self { history: History::default(), apps: BTreeMap::new(), now: time(now) }
+        Self { history: History::default(), apps: BTreeMap::new(), now: time(now), seen: None }
     }
 
     fn commit(mut self, date: &str, changes: &[(&str, Option<AppFacts>)]) -> Self {
@@ -33,7 +35,8 @@ impl Story {
         });
         let changes = changes.collect();
         let revision = Revision::of_blob(format!("{date}{}", self.history.len()).as_bytes());
-        self.history.push(&CommitFacts::new(revision, time(date), changes), self.now);
+        let commit = CommitFacts { seen: self.seen, ..CommitFacts::new(revision, time(date), changes) };
+        self.history.push(&commit, self.now);
         self
     }
 
@@ -111,19 +114,28 @@ fn a_commit_with_a_forged_date_lets_no_app_live_longer() {
 }
 
 #[test]
-fn a_history_that_was_stored_and_read_again_says_what_a_new_one_says() {
-    let tell = |story: Story| {
+fn a_date_that_was_ahead_counts_as_of_its_first_sight_in_a_stored_history_and_in_a_new_one() {
+    let tell = |mut story: Story, seen: Option<&str>| {
+        story.seen = seen.map(time);
         story
             .commit("2026-01-01", &[("a", Some(facts("sandbox", None)))])
             .commit("2026-03-01", &[("a", Some(facts("pilot", None)))])
             .commit("2026-02-01", &[("b", Some(facts("sandbox", None)))])
     };
-    let early = tell(Story::until("2026-02-15"));
+    let mut early = tell(Story::until("2026-02-15"), None);
+    assert!(early.history.has_unseen_dates());
+    assert_eq!(early.life("a"), days("2026-01-01", "2026-01-01"), "nobody says yet when it was first seen");
+    let tip = early.history.tip().unwrap();
+    early.history.observe(&[(tip, time("2026-02-15"))]);
+    assert!(!early.history.has_unseen_dates());
     let cached: History = serde_json::from_str(&serde_json::to_string(&early.history).unwrap()).unwrap();
-    let late = Story { history: cached, ..tell(Story::until("2026-06-01")) };
-    assert_eq!(early.life("a"), days("2026-01-01", "2026-01-01"));
-    for app in ["a", "b"] {
-        assert_eq!(late.life(app), tell(Story::until("2026-06-01")).life(app));
+
+    let mut new = tell(Story::until("2026-06-01"), Some("2026-02-15"));
+    new.history.observe(&[(tip, time("2026-02-15")), (tip, time("2026-05-01"))]);
+    let stored = Story { history: cached, ..tell(Story::until("2026-06-01"), None) };
+    for story in [stored, new] {
+        assert_eq!(story.life("a"), days("2026-01-01", "2026-02-15"));
+        assert_eq!(story.life("b"), days("2026-02-15", "2026-02-15"));
     }
 }
 

@@ -25,8 +25,11 @@ pub struct Approvals {
     pub last_confirmation: Option<Revision>,
     /// The apps that a person retired, and the commit that did it last.
     pub retired: BTreeMap<AppName, Revision>,
-    /// When Dayfly adopted the platform: the first baseline. Apps that are older count as born then.
+    /// When Dayfly adopted the platform: at the first baseline, or at the earliest record after it where the clock was ahead
+    /// then. Apps that are older count as born then.
     pub since: Timestamp,
+    /// By when the commits of all records were there, in the order of the records.
+    pub seen: Vec<(Revision, Timestamp)>,
     /// All commits that were approved to begin with, in order.
     pub baselines: Vec<Revision>,
     /// The digests of all records from the first baseline on, in order.
@@ -55,6 +58,7 @@ impl Approvals {
             last_confirmation: None,
             retired: BTreeMap::new(),
             since,
+            seen: vec![(revision, since)],
             baselines: vec![revision],
             chain: vec![digest],
         }
@@ -63,6 +67,8 @@ impl Approvals {
     fn add(&mut self, record: &LedgerRecord, digest: Digest) {
         let revision = record.revision;
         self.chain.push(digest);
+        self.since = self.since.min(record.time);
+        self.seen.push((revision, record.time));
         match &record.fact {
             LedgerFact::Baseline => {
                 // Who approves a commit as it stands approves what it lacks, too.
@@ -77,6 +83,7 @@ impl Approvals {
             LedgerFact::Confirmation => {
                 (self.confirmed, self.last_confirmation) = (revision, Some(revision));
             }
+            LedgerFact::Observation => {}
         }
     }
 }

@@ -31,6 +31,8 @@ pub enum LedgerFact {
     },
     /// What this commit no longer has is meant to go, however much it is.
     Confirmation,
+    /// The default branch had this commit by then. Dates in it, and in the commits before it, count no later.
+    Observation,
 }
 
 /// A fact about a commit, and when it was recorded.
@@ -54,6 +56,7 @@ impl LedgerFact {
             Self::Approval { .. } => "approval",
             Self::Retirement { .. } => "retirement",
             Self::Confirmation => "confirmation",
+            Self::Observation => "observation",
         }
     }
 }

@@ -174,6 +174,8 @@ rules! {
 
     /// The repository itself, besides its files.
     Git "git" {
+        GIT_AHEAD "ahead" Warning "Commits are dated ahead of the clock."
+            "Correct the clock of whoever made them; they count as of when they were first seen.";
         GIT_REPLACED "replaced" Warning "References say that git should show other objects in the place of some."
             "Dayfly ignores them; delete the references below refs/replace/, so that everybody sees what it sees.";
     }
