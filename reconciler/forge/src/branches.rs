@@ -1,12 +1,11 @@
 //! A platform without a forge: a change that waits for a person is a branch, and whoever agrees merges it.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 
 use dayfly_calls::Calls;
-use dayfly_git::{AUTHOR, Base, Error, FileChange, Repository, Tip, Writer};
+use dayfly_git::{AUTHOR, Base, Error, Repository, Tip, Writer};
 use dayfly_lifecycle::Proposal;
-use dayfly_model::digest::{ObjectId, Revision};
+use dayfly_model::digest::Revision;
 use jiff::Timestamp;
 
 use crate::{ChangeRequest, Forge, ProposalState, commit};
@@ -66,20 +65,13 @@ impl<'a> Branches<'a> {
         Ok(true)
     }
 
-    /// Whether a commit makes just the edits of a proposal, and says just what it says.
-    fn is_proposed(&self, commit: Revision, proposal: &Proposal) -> Result<bool, Error> {
-        if self.repository.facts(commit)?.message != proposal.message() {
-            return Ok(false);
-        }
-        // A path that ends in `/` stands for all below it.
-        let (folders, files): (Vec<_>, Vec<_>) = proposal.edits.iter().partition(|edit| edit.path.ends_with('/'));
-        let wanted = files.iter().map(|edit| (edit.path.as_str(), edit.content.as_deref().map(ObjectId::of_blob)));
-        let mut wanted: BTreeMap<_, _> = wanted.collect();
-        let is_wanted = |change: FileChange| match wanted.remove(change.path.as_str()) {
-            Some(after) => after == change.after,
-            None => change.after.is_none() && folders.iter().any(|folder| change.path.starts_with(&folder.path)),
-        };
-        Ok(self.repository.changes(commit)?.into_iter().all(is_wanted) && wanted.is_empty())
+    /// Whether a commit makes just the edits of a proposal, and says just what it says. Where that cannot be told, it does
+    /// not.
+    fn is_proposed(&self, at: Revision, proposal: &Proposal) -> Result<bool, Error> {
+        let wanted = commit(proposal, Timestamp::UNIX_EPOCH);
+        let writer = Writer::open(self.repository.path())?;
+        Ok(self.repository.facts(at)?.message == wanted.message
+            && writer.makes_just(at, &wanted.edits).unwrap_or(false))
     }
 }
 

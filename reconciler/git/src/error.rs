@@ -25,7 +25,7 @@ pub enum Error {
     #[error("{}: the history is shallow, so the apps' ages are unknown", .0.display())]
     Shallow(PathBuf),
     /// A name that leads to no commit.
-    #[error("{name}: no such commit in {}", .path.display())]
+    #[error("{name}: {}", absent(.path, .meant))]
     NoRevision {
         /// The repository.
         path: PathBuf,
@@ -40,6 +40,22 @@ pub enum Error {
     /// Somebody else has a branch of the name that Dayfly needs.
     #[error("{0}: the branch is there, and is not what Dayfly proposed")]
     ForeignBranch(String),
+    /// Trees that git never writes: readers differ in what they say.
+    #[error("{revision}: {} is a folder as git never writes one; nothing is changed", root(.folder))]
+    Malformed {
+        /// The commit.
+        revision: String,
+        /// The folder; empty for the root.
+        folder: String,
+    },
+    /// More files than any platform has.
+    #[error("{}: {} is larger than any platform", .path.display(), root(.folder))]
+    TooLarge {
+        /// The repository.
+        path: PathBuf,
+        /// The folder; empty for the root.
+        folder: String,
+    },
     /// Git is told to see another history than the one that the commits have.
     #[error("{}: this file gives commits other parents than they have", .0.display())]
     Grafts(PathBuf),
@@ -106,6 +122,12 @@ impl Error {
             Self::ForeignBranch(branch) => format!(
                 "look at what it is for; once it is deleted or renamed, Dayfly proposes again: git push REMOTE --delete {branch}"
             ),
+            Self::Malformed { .. } => {
+                "commit the files anew with git, on top of it; `git fsck` says what is wrong".into()
+            }
+            Self::TooLarge { .. } => {
+                "take out what does not belong to the platform: the next commit is read again".into()
+            }
             Self::Grafts(path) => format!("remove it, or push the history by yourself: rm {}", shell(path)),
             Self::Moved { .. } => "run the same command again: it plans anew on the branch as it is now".into(),
             Self::Uncommitted(path) => {
@@ -141,6 +163,19 @@ impl Error {
 /// Whether it is the repository that `up` made, which no remote has.
 fn is_own(path: &Path) -> bool {
     path.ends_with(".dayfly/platform.git")
+}
+
+/// What is said of a name that leads to no commit.
+fn absent(path: &Path, meant: &[String]) -> String {
+    match meant {
+        [] => format!("no such commit in {}", path.display()),
+        [_] => "is a short name, and what is approved is named in full".into(),
+        _ => "is a short name of several".into(),
+    }
+}
+
+fn root(folder: &str) -> &str {
+    if folder.is_empty() { "the root" } else { folder }
 }
 
 fn unborn(branch: &str, others: &[String]) -> String {

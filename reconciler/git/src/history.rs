@@ -1,16 +1,19 @@
 //! The history of a commit: the commits that lead to it, and what each of them did to apps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dayfly_lifecycle::history::{AppChange, AppFacts, CommitFacts};
-use dayfly_model::digest::{ObjectId, Revision};
+use dayfly_model::digest::Revision;
 use dayfly_model::names::AppName;
 use gix::bstr::ByteSlice;
-use gix::objs::tree::EntryMode;
 use jiff::Timestamp;
 
 use crate::repository::{object_id, oid};
-use crate::{Error, FileChange, Repository};
+use crate::trees::{EntryKind, TreeEntry};
+use crate::{Error, Repository};
+
+/// Of each app whose manifest changed, the one before and the one after.
+type ManifestChanges = BTreeMap<AppName, (Option<TreeEntry>, Option<TreeEntry>)>;
 
 impl Repository {
     /// The first-parent history from the root to `tip`, oldest first, without `tip`'s ancestors from the first known one
@@ -67,34 +70,65 @@ impl Repository {
         Ok(CommitFacts {
             author: author.unwrap_or_default(),
             message: commit.message_raw_sloppy().to_str_lossy().into_owned(),
-            ..CommitFacts::new(at, self.time(at)?, self.app_changes(self.changes(at)?)?)
+            ..CommitFacts::new(
+                at,
+                self.time(at)?,
+                self.app_changes(self.manifests_changed(at, self.first_parent(at)?)?)?,
+            )
         })
     }
 
     /// What a commit did to apps that none of its parents has done: a merge only takes over what one of them did.
     pub fn own_changes(&self, at: Revision) -> Result<Vec<AppChange>, Error> {
-        let mut changes = self.changes(at)?;
-        for other in self.parents(at)?.into_iter().skip(1) {
-            let others: BTreeSet<_> = self.changes_against(at, Some(other))?.into_iter().map(|it| it.path).collect();
-            changes.retain(|change| others.contains(&change.path));
+        let parents = self.parents(at)?;
+        let mut changed = self.manifests_changed(at, parents.first().copied())?;
+        for other in parents.into_iter().skip(1) {
+            let others = self.manifests_changed(at, Some(other))?;
+            changed.retain(|app, _| others.contains_key(app));
         }
-        self.app_changes(changes)
+        self.app_changes(changed)
     }
 
-    fn app_changes(&self, changes: Vec<FileChange>) -> Result<Vec<AppChange>, Error> {
-        let facts = |id: Option<ObjectId>, mode: EntryMode| -> Result<_, Error> {
-            let Some(id) = id else { return Ok(None) };
+    /// The apps whose manifests differ between two commits, each with the one before and the one after. Nothing else of the
+    /// trees is read, however large they are and whoever made them.
+    fn manifests_changed(&self, at: Revision, before: Option<Revision>) -> Result<ManifestChanges, Error> {
+        let (was, is) = (before.map(|before| self.apps(before)).transpose()?, self.apps(at)?);
+        let was = was.unwrap_or_default();
+        let mut changed = ManifestChanges::new();
+        for name in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
+            let (old, new) = (was.get(name).copied(), is.get(name).copied());
+            let Some(app) = name.parse::<AppName>().ok().filter(|_| old != new) else { continue };
+            let (old, new) = (self.manifest(old)?, self.manifest(new)?);
+            if old != new {
+                changed.insert(app, (old, new));
+            }
+        }
+        Ok(changed)
+    }
+
+    /// What stands in a commit's folder `apps/`.
+    fn apps(&self, at: Revision) -> Result<BTreeMap<String, TreeEntry>, Error> {
+        match self.tree(self.tree_of(at)?)?.entries.get("apps") {
+            Some(apps) if apps.kind == EntryKind::Tree => Ok(self.tree(oid(apps.id))?.entries),
+            _ => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// The manifest in an app's folder.
+    fn manifest(&self, app: Option<TreeEntry>) -> Result<Option<TreeEntry>, Error> {
+        let Some(folder) = app.filter(|app| app.kind == EntryKind::Tree) else { return Ok(None) };
+        let found = self.tree(oid(folder.id))?.entries.get("app.yaml").copied();
+        Ok(found.filter(|found| found.kind != EntryKind::Tree))
+    }
+
+    fn app_changes(&self, changed: ManifestChanges) -> Result<Vec<AppChange>, Error> {
+        let facts = |manifest: Option<TreeEntry>| -> Result<_, Error> {
+            let Some(manifest) = manifest else { return Ok(None) };
             // A submodule's commit is in no repository that we know.
-            let bytes = if mode.is_commit() { None } else { self.blob(id)? };
+            let bytes = if manifest.kind == EntryKind::Submodule { None } else { self.blob(manifest.id)? };
             Ok(Some(bytes.map(|bytes| AppFacts::read(&bytes)).unwrap_or_default()))
         };
-        let mut of_apps = Vec::new();
-        for change in changes {
-            let name = change.path.strip_prefix("apps/").and_then(|rest| rest.strip_suffix("/app.yaml"));
-            let Some(app) = name.and_then(|name| name.parse::<AppName>().ok()) else { continue };
-            let (before, after) = (facts(change.before, change.mode_before)?, facts(change.after, change.mode_after)?);
-            of_apps.push(AppChange { app, before, after });
-        }
-        Ok(of_apps)
+        let change = |(app, (before, after))| Ok(AppChange { app, before: facts(before)?, after: facts(after)? });
+        changed.into_iter().map(change).collect()
     }
 }

@@ -38,7 +38,7 @@ pub fn append(
 
 /// The ledger's files at a commit of its branch, path and bytes.
 fn records(repository: &Repository, tip: Option<Revision>) -> Result<Vec<(String, Vec<u8>)>, Error> {
-    tip.map_or(Ok(Vec::new()), |tip| repository.blobs(tip))
+    tip.map_or(Ok(Vec::new()), |tip| repository.root_files(tip))
 }
 
 fn fold(records: &[(String, Vec<u8>)], key: &Verifier) -> Result<Option<Approvals>, Error> {

@@ -8,6 +8,7 @@ pub mod ledger;
 mod names;
 mod repository;
 mod seed;
+mod trees;
 mod update;
 mod worktree;
 mod write;

@@ -57,7 +57,7 @@ impl Repository {
         let is_id = name.len() >= SHORTEST_ID && name.bytes().all(|byte| byte.is_ascii_hexdigit());
         let found = match name {
             "HEAD" => Some(self.tip()?.revision),
-            _ if name.starts_with("refs/") => self.branch_tip(name)?,
+            _ if name.starts_with("refs/") => self.branch_tip(name).ok().flatten(),
             _ if is_id => self.by_id(name)?,
             _ => None,
         };

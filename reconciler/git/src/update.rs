@@ -53,7 +53,7 @@ mod tests {
     /// The files of the branch, and how many commits made them.
     fn written(repository: &Repository) -> (Vec<String>, usize) {
         let tip = repository.branch_tip(BRANCH).unwrap().unwrap();
-        let files = repository.blobs(tip).unwrap().into_iter().map(|(path, _)| path).collect();
+        let files = repository.root_files(tip).unwrap().into_iter().map(|(path, _)| path).collect();
         (files, repository.first_parents(tip, |_| false).unwrap().len())
     }
 
@@ -92,7 +92,7 @@ mod tests {
         for number in 0..lines {
             let update = || {
                 update_branch(&repository, BRANCH, |tip| {
-                    let files = tip.map_or(Ok(Vec::new()), |tip| repository.blobs(tip))?;
+                    let files = tip.map_or(Ok(Vec::new()), |tip| repository.root_files(tip))?;
                     let mut text = files.into_iter().next().map(|(_, bytes)| bytes).unwrap_or_default();
                     text.extend(format!("{writer} {number}\n").into_bytes());
                     Ok(Commit { edits: vec![("log.txt".into(), Some(text))], ..line("log") })
@@ -114,7 +114,7 @@ mod tests {
                 scope.spawn(|| append(folder.path(), "other", LINES));
             });
             let tip = repository.branch_tip(BRANCH).unwrap().unwrap();
-            let text = String::from_utf8(repository.blobs(tip).unwrap().remove(0).1).unwrap();
+            let text = String::from_utf8(repository.root_files(tip).unwrap().remove(0).1).unwrap();
             for writer in ["one", "other"] {
                 let numbers = text.lines().filter_map(|line| line.strip_prefix(writer)?.trim().parse().ok());
                 assert_eq!(numbers.collect::<Vec<usize>>(), (0..LINES).collect::<Vec<_>>(), "{writer} in\n{text}");

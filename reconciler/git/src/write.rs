@@ -76,6 +76,18 @@ impl Writer {
         id.to_string().parse().map_err(|e: String| self.broken(e))
     }
 
+    /// Whether a commit has one parent, and makes just these edits to it and nothing else in the whole repository.
+    pub fn makes_just(&self, commit: Revision, edits: &[(String, Option<Vec<u8>>)]) -> Result<bool, Error> {
+        let makes = || -> Result<bool, git2::Error> {
+            let commit = self.git.find_commit(Oid::from_bytes(commit.as_bytes())?)?;
+            if commit.parent_count() != 1 {
+                return Ok(false);
+            }
+            Ok(self.edited(&commit.parent(0)?.tree()?, edits)?.id() == commit.tree_id())
+        };
+        makes().map_err(|e| self.broken(e))
+    }
+
     /// Removes a branch that stands at `at`, and no other.
     pub fn remove_branch(&self, branch: &str, at: Revision) -> Result<(), Error> {
         let mut reference = self.git.find_reference(branch).map_err(|e| self.broken(e))?;

@@ -220,6 +220,36 @@ fn a_branch_with_a_proposal_below_other_commits_is_not_shown_as_the_proposal() {
     is_foreign(&test);
 }
 
+/// Puts a commit in the place of the branch's, with the same message on the same parents and more beside.
+fn amend(test: &TestRepository, path: Option<&str>, more_parents: &[Revision]) {
+    let git = test.git();
+    let find = |revision: &Revision| git.find_commit(git2::Oid::from_bytes(revision.as_bytes()).unwrap()).unwrap();
+    let proposed = find(&test.head());
+    let mut update = git2::build::TreeUpdateBuilder::new();
+    path.iter().for_each(|path| drop(update.upsert(*path, git.blob(b"more").unwrap(), git2::FileMode::Blob)));
+    let tree = git.find_tree(update.create_updated(&git, &proposed.tree().unwrap()).unwrap()).unwrap();
+    let mut parents: Vec<_> = proposed.parents().collect();
+    parents.extend(more_parents.iter().map(find));
+    let person = git2::Signature::new("Maya", "maya@example.com", &git2::Time::new(0, 0)).unwrap();
+    let message = proposed.message().unwrap().to_owned();
+    git.find_reference(BRANCH).unwrap().delete().unwrap();
+    git.commit(Some(BRANCH), &person, &person, &message, &tree, &parents.iter().collect::<Vec<_>>()).unwrap();
+}
+
+#[test]
+fn a_branch_that_does_more_than_the_proposal_is_not_shown_as_it() {
+    for path in ["Makefile", "apps/survey.txt~", "policies/mine.rego", ".github/workflows/gate.yaml"] {
+        let test = TestRepository::new();
+        test.forge().propose(&removal(), &test.tip(), Timestamp::UNIX_EPOCH).unwrap();
+        amend(&test, Some(path), &[]);
+        assert_eq!(test.state(&removal()), ProposalState::Foreign, "{path}");
+    }
+    let test = TestRepository::new();
+    test.forge().propose(&removal(), &test.tip(), Timestamp::UNIX_EPOCH).unwrap();
+    amend(&test, None, &[test.tip().revision]);
+    assert_eq!(test.state(&removal()), ProposalState::Foreign, "a merge");
+}
+
 #[test]
 fn a_single_commit_in_the_name_of_dayfly_that_it_would_not_make_gives_way() {
     let test = TestRepository::new();

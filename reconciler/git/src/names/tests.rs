@@ -43,7 +43,7 @@ impl TestRepository {
     /// What is said where a name leads to no commit, and the next step.
     fn refused(&self, name: &str) -> String {
         let error = self.repository.resolve(name).unwrap_err();
-        format!("{}; {}", error.to_string().split(" in ").next().unwrap_or_default(), error.help().unwrap())
+        format!("{}; {}", error.to_string().split(" in /").next().unwrap_or_default(), error.help().unwrap())
     }
 }
 
@@ -82,12 +82,18 @@ fn digits_that_begin_several_ids_name_none() {
 fn a_short_name_of_a_reference_is_refused_and_the_full_one_suggested() {
     let test = TestRepository::new();
     let head = test.id("HEAD");
-    assert_eq!(test.refused("main"), "main: no such commit; write refs/heads/main");
+    assert_eq!(
+        test.refused("main"),
+        "main: is a short name, and what is approved is named in full; write refs/heads/main"
+    );
     assert_eq!(test.id("refs/heads/main"), head);
     test.name("refs/tags/main", head);
     test.name("refs/remotes/origin/main", head);
-    assert_eq!(test.refused("main"), "main: no such commit; write one of refs/heads/main, refs/tags/main");
-    assert_eq!(test.refused("origin/main"), "origin/main: no such commit; write refs/remotes/origin/main");
+    assert_eq!(test.refused("main"), "main: is a short name of several; write one of refs/heads/main, refs/tags/main");
+    assert_eq!(
+        test.refused("origin/main"),
+        "origin/main: is a short name, and what is approved is named in full; write refs/remotes/origin/main"
+    );
 }
 
 #[test]

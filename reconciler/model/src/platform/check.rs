@@ -2,16 +2,23 @@
 
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::paths::LocationSegment;
-use jsonschema::{JsonType, ValidationError, Validator};
+use jsonschema::{JsonType, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use super::Spans;
 use super::format::{self, TextFormat, quoted};
+use super::schema_work;
 use crate::diagnostic::Diagnostic;
 use crate::rule::Rule;
 
 /// At most so many violations of one file are reported.
 const MOST: usize = 100;
+/// At most so many comparisons are made, of a rule with a part of a value.
+const MOST_COMPARISONS: u64 = 2_000_000;
+/// Where more are made, only the first violation is explained: what holds no form of many takes memory for each of them.
+const MOST_EXPLAINED: u64 = 200_000;
+/// How many bytes a compiled regular expression may take.
+const PATTERN_BYTES: usize = 1 << 20;
 
 /// The rules that violations of a schema break, by what the schema judges.
 pub(crate) struct SchemaRules {
@@ -53,18 +60,24 @@ impl SchemaRules {
 pub(crate) struct Checker {
     schema: Value,
     validator: Validator,
+    /// How many rules it has once its references are written out.
+    rules: u64,
 }
 
 impl Checker {
     /// Compiles a schema. The error says what is wrong with it, and where (a JSON pointer).
     pub fn new(schema: Value) -> Result<Self, (String, String)> {
-        let mut options = jsonschema::options().should_validate_formats(true).offline();
+        let rules = schema_work::rules(&schema)?;
+        // The plain engine takes a time that grows with the text alone.
+        let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
+        let options = jsonschema::options().with_pattern_options(patterns);
+        let mut options = options.should_validate_formats(true).offline();
         for format in format::FORMATS {
             options = options.with_format(format.name, |text| (format.check)(text).is_ok());
         }
         match options.build(&schema) {
-            Ok(validator) => Ok(Self { schema, validator }),
-            Err(error) => Err((error.instance_path().to_string(), error.to_string())),
+            Ok(validator) => Ok(Self { schema, validator, rules }),
+            Err(error) => Err((error.instance_path().to_string(), format!("is no JSON Schema: {error}"))),
         }
     }
 
@@ -82,12 +95,24 @@ impl Checker {
         field: impl Fn(&str) -> Option<String>,
         spans: &Spans,
     ) -> Vec<Diagnostic> {
+        let comparisons = self.rules.saturating_mul(schema_work::values(value));
+        if comparisons > MOST_COMPARISONS {
+            let whole = field("").unwrap_or_default();
+            let fact = format!("has {} values, too many for {} rules", schema_work::values(value), self.rules);
+            let found = spans.finding(rules.value.clone(), if whole.is_empty() { "the file" } else { &whole }, fact);
+            return vec![found.help("Leave some out, or keep them in a file of their own that the template reads.")];
+        }
         if self.validator.is_valid(value) {
             return Vec::new();
         }
         let mut found = Vec::new();
-        for error in self.validator.iter_errors(value).take(MOST) {
-            self.explain(&error, rules, &field, spans, &mut found);
+        if comparisons > MOST_EXPLAINED {
+            let first = self.validator.validate(value).err();
+            first.iter().for_each(|error| self.explain(error, rules, &field, spans, &mut found));
+        } else {
+            for error in self.validator.iter_errors(value).take(MOST) {
+                self.explain(&error, rules, &field, spans, &mut found);
+            }
         }
         found.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));
         found.dedup();

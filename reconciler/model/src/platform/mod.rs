@@ -10,6 +10,7 @@ pub(crate) mod manifest;
 pub(crate) mod naming;
 mod parameters;
 mod read;
+mod schema_work;
 pub mod template;
 pub mod waiver;
 

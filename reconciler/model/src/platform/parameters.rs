@@ -25,10 +25,14 @@ pub(super) fn compile(schema: &Map<String, Value>, spans: &Spans) -> Result<Chec
         return Err(found);
     }
     close(&mut schema, true);
-    let checker = Checker::new(schema).map_err(|(pointer, message)| {
-        let field = format!("{FIELD}{}", pointer.replace('/', "."));
-        vec![spans.finding(Rule::TEMPLATE_SCHEMA, &field, format!("is no JSON Schema: {message}"))]
-    })?;
+    let checker =
+        Checker::new(schema).map_err(|(pointer, message)| {
+            let field = format!("{FIELD}{}", pointer.replace('/', "."));
+            let found = spans.finding(Rule::TEMPLATE_SCHEMA, &field, message);
+            vec![found.help(
+                "Write plain JSON Schema: references that end, patterns without look-around and back references.",
+            )]
+        })?;
     let found = wrong_defaults(&checker, spans);
     if found.is_empty() { Ok(checker) } else { Err(found) }
 }

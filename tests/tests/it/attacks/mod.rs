@@ -3,3 +3,4 @@
 
 mod dates;
 mod git_objects;
+mod trees;
