@@ -124,6 +124,20 @@ mod tests {
     }
 
     #[test]
+    fn a_branch_whose_name_is_in_the_way_is_named() {
+        let (folder, repository) = bare();
+        let first = update_branch(&repository, BRANCH, |_| Ok(line("first"))).unwrap();
+        let writer = Writer::open(folder.path()).unwrap();
+        for branch in ["refs/heads/notes/below", "refs/heads/notes/far/below"] {
+            let error = writer.commit(branch, Base::Fork(first), &line("second")).unwrap_err();
+            assert!(matches!(error, Error::ForeignBranch(_)), "{branch}: {error}");
+        }
+        writer.commit("refs/heads/other/below", Base::Fork(first), &line("second")).unwrap();
+        let error = writer.commit("refs/heads/other", Base::Fork(first), &line("third")).unwrap_err();
+        assert!(matches!(error, Error::ForeignBranch(_)), "{error}");
+    }
+
+    #[test]
     fn of_many_writers_who_begin_a_branch_at_once_one_succeeds() {
         for _ in 0..20 {
             let (folder, repository) = bare();

@@ -68,12 +68,24 @@ impl Writer {
                 branch: branch.trim_start_matches("refs/heads/").to_owned(),
                 expected: base.parent().map_or("nothing".into(), |parent| parent.short()),
             },
-            _ => self.broken(error),
+            _ => self.in_the_way(branch).map_or_else(|| self.broken(error), Error::ForeignBranch),
         })?;
         if is_checked_out {
             self.follow(commit).map_err(|e| self.broken(e))?;
         }
         id.to_string().parse().map_err(|e: String| self.broken(e))
+    }
+
+    /// The branch whose name keeps another from being made: one cannot be a folder of the other.
+    fn in_the_way(&self, branch: &str) -> Option<String> {
+        let above = branch.match_indices('/').map(|(at, _)| &branch[..at]);
+        let above = above.filter(|name| self.git.find_reference(name).is_ok()).map(str::to_owned).next();
+        let below = || {
+            let mut names = self.git.references_glob(&format!("{branch}/*")).ok()?;
+            let name = names.names().next()?.ok()?.to_owned();
+            Some(name)
+        };
+        above.or_else(below).map(|name| name.trim_start_matches("refs/heads/").to_owned())
     }
 
     /// Whether a commit has one parent, and makes just these edits to it and nothing else in the whole repository.

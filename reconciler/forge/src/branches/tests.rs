@@ -226,7 +226,9 @@ fn amend(test: &TestRepository, path: Option<&str>, more_parents: &[Revision]) {
     let find = |revision: &Revision| git.find_commit(git2::Oid::from_bytes(revision.as_bytes()).unwrap()).unwrap();
     let proposed = find(&test.head());
     let mut update = git2::build::TreeUpdateBuilder::new();
-    path.iter().for_each(|path| drop(update.upsert(*path, git.blob(b"more").unwrap(), git2::FileMode::Blob)));
+    if let Some(path) = path {
+        update.upsert(path, git.blob(b"more").unwrap(), git2::FileMode::Blob);
+    }
     let tree = git.find_tree(update.create_updated(&git, &proposed.tree().unwrap()).unwrap()).unwrap();
     let mut parents: Vec<_> = proposed.parents().collect();
     parents.extend(more_parents.iter().map(find));
