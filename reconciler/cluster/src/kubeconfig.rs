@@ -15,7 +15,18 @@ pub(super) async fn config(context: &str, file: Option<&Path>) -> Result<Config,
         Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
         Err(error) => Err(error),
     };
-    config.map_err(|error| fact(&error, file))
+    let config = config.map_err(|error| fact(&error, file))?;
+    match has_odd_token(&config) {
+        true => Err("the token of its user has a line break or another character that no request can carry".into()),
+        false => Ok(config),
+    }
+}
+
+/// Whether a request cannot carry the user's token: the client would panic on it.
+fn has_odd_token(config: &Config) -> bool {
+    let is_odd = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    let user = serde_json::to_value(&config.auth_info).unwrap_or_default();
+    user["token"].as_str().is_some_and(|token| token.bytes().any(is_odd))
 }
 
 /// What is wrong. The parser's own words quote the lines around.

@@ -14,6 +14,7 @@ mod prune;
 mod request;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::Duration;
@@ -87,7 +88,10 @@ impl Cluster {
         // Retries are ours: bounded, counted, and never of what must not be sent twice.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_PATIENCE);
-        let client = Client::try_from(config).map_err(|error| unusable(error.to_string()))?;
+        // What a credential plugin answers is first seen in here, and a token with a line break panics.
+        let made = catch_unwind(AssertUnwindSafe(|| Client::try_from(config)));
+        let made = made.map_err(|_| unusable("what the credential plugin answers cannot be sent".into()))?;
+        let client = made.map_err(|error| unusable(error.to_string()))?;
         Ok(Self::with_client(name, client, calls))
     }
 
