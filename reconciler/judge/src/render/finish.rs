@@ -59,6 +59,7 @@ impl ObjectConventions {
         let kind = known_kind(&value, &self.kinds, owner, file)?;
         self.place(&mut value, kind, file)?;
         named(&value, kind, file)?;
+        says_nothing_of_itself(&value, kind, owner, file)?;
         mark(&mut value["metadata"], &self.labels, &self.annotations);
         if let Some(template) = pod_template(&mut value, kind.kind) {
             // A Job's pods cannot change later: only what never changes stands on them.
@@ -125,6 +126,36 @@ fn named(value: &Value, kind: &Kind, file: &SourceFile) -> Result<(), Diagnostic
     let message = format!("{name:?} is no name for a {}", kind.kind);
     let found = Diagnostic::new(Rule::RENDER_NAME, &*file.path, message).at(file.line("name:"));
     Err(found.help("Names are lower case letters, digits, '-' and '.'; the first and last are a letter or a digit."))
+}
+
+/// What metadata may hold.
+const METADATA: [&str; 4] = ["annotations", "labels", "name", "namespace"];
+/// By these an object asks to be left alone. They count where somebody with rights on the cluster, or an environment, sets
+/// them: a template would make its apps immortal.
+const OPT_OUTS: [&str; 3] = ["dayfly.dev/prune", "dayfly.dev/reconcile", "helm.sh/resource-policy"];
+
+/// Refuses what only the cluster may say of an object, such as its owners and finalizers, and what a template may not.
+fn says_nothing_of_itself(value: &Value, kind: &Kind, owner: FolderOwner, file: &SourceFile) -> Result<(), Diagnostic> {
+    let refused = |field: &str, fact: String, help: &str| {
+        Err(Diagnostic::new(Rule::RENDER_METADATA, &*file.path, fact).at(file.line(&format!("{field}:"))).help(help))
+    };
+    let fields = value["metadata"].as_object().into_iter().flatten();
+    if let Some((field, _)) = fields.clone().find(|(field, _)| !METADATA.contains(&field.as_str())) {
+        let fact = format!("{} has metadata.{field}", kind.kind);
+        return refused(field, fact, "Leave it out: only the cluster sets it.");
+    }
+    if value.get("status").is_some() {
+        return refused("status", format!("{} has a status", kind.kind), "Leave it out: only the cluster sets it.");
+    }
+    let keys = ["labels", "annotations"].into_iter().filter_map(|field| value["metadata"][field].as_object());
+    let mut opt_outs = keys.flatten().filter(|(key, _)| OPT_OUTS.contains(&key.as_str()));
+    match opt_outs.next().filter(|_| matches!(owner, FolderOwner::Template)) {
+        Some((key, _)) => {
+            let fact = format!("{} asks by {key} to be left alone", kind.kind);
+            refused(key, fact, "Leave it out: it counts where somebody sets it in the cluster, or an environment does.")
+        }
+        None => Ok(()),
+    }
 }
 
 /// The pod template of a workload.

@@ -293,6 +293,8 @@ rules! {
             "Use a kind that templates may have, in its version, or move the object to the environment.";
         RENDER_LIMIT "limit" Error "A template is too large, or does too much work."
             "Loop over less, write several expressions, or split the template in two.";
+        RENDER_METADATA "metadata" Error "An object says of itself what is not the renderer's to say."
+            "Write name, namespace, labels and annotations in metadata, and nothing else.";
         RENDER_NAME "name" Error "An object's name is one that no API server takes."
             "Use lower case letters, digits, '-' and '.'; the first and last are a letter or a digit.";
         RENDER_NAMESPACE "namespace" Error "An object is in another namespace than it may be."
