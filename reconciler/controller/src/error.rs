@@ -69,7 +69,14 @@ impl Error {
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::Git(git::Error::Moved { .. }) => ErrorReason::Conflict,
-            Self::Git(git::Error::Ledger(_)) | Self::Refused { .. } => ErrorReason::Refused,
+            Self::Git(
+                git::Error::Ledger(_)
+                | git::Error::Malformed { .. }
+                | git::Error::TooLarge { .. }
+                | git::Error::ForeignBranch(_)
+                | git::Error::Grafts(_),
+            )
+            | Self::Refused { .. } => ErrorReason::Refused,
             Self::Git(_) | Self::File { .. } | Self::Usage { .. } => ErrorReason::Failed,
         }
     }

@@ -1,6 +1,7 @@
 //! What clusters and plans say, as findings: the place, the fact, the next step.
 
 use dayfly_cluster::ClusterError;
+use dayfly_git::Tip;
 use dayfly_model::diagnostic::Diagnostic;
 use dayfly_model::object::ObjectKey;
 use dayfly_model::rule::Rule;
@@ -9,6 +10,8 @@ use dayfly_plan::health::Health;
 use dayfly_plan::inventory::InventoryError;
 use dayfly_plan::plan::{SkipReason, Skipped};
 use dayfly_plan::removal::Withheld;
+
+use crate::error::Error;
 
 /// A cluster's error: its place is the cluster and the object.
 pub(crate) fn of_error(error: &ClusterError) -> Diagnostic {
@@ -55,6 +58,16 @@ pub(crate) fn of_skipped(skipped: &Skipped) -> Diagnostic {
 pub(crate) fn of_withheld(withheld: &Withheld) -> Diagnostic {
     let found = Diagnostic::new(Rule::REMOVE_STAYS, withheld.scope.to_string(), withheld.why.clone());
     about(found.help(withheld.help.clone()), &withheld.scope)
+}
+
+/// That the ledger does not say when commits dated ahead were first seen.
+pub(crate) fn of_unrecorded_sight(tip: &Tip, error: &Error) -> Diagnostic {
+    let fact = format!(
+        "commits dated ahead of the clock count as older than they are, since the ledger cannot say when \
+                        they were first seen: {error}"
+    );
+    let found = Diagnostic::new(Rule::GIT_AHEAD, tip.short_branch(), fact);
+    Diagnostic { help: error.help(), ..found }
 }
 
 /// The same finding, about the app of a scope.

@@ -269,7 +269,7 @@ impl Reconciler {
         now: Timestamp,
         pass: &mut Pass,
     ) -> Result<(Arc<View>, Retirement), Error> {
-        let view = self.record_first_sight(view, now).await?;
+        let view = self.record_first_sight(view, now, pass).await?;
         let (tip, options) = (view.clone(), self.options.clone());
         let retirement = self.mainline.with(move |mainline| mainline.retire_due(&tip, now, &options)).await?;
         if !retirement.has_committed {
@@ -283,16 +283,27 @@ impl Reconciler {
         Ok((view, retirement))
     }
 
-    /// Records when dates that are ahead were first seen. Where there are any, the history is read again with that.
-    async fn record_first_sight(&mut self, view: Arc<View>, now: Timestamp) -> Result<Arc<View>, Error> {
+    /// Records when dates that are ahead were first seen. Where there are any, the history is read again with that. A ledger
+    /// that cannot be written stops nobody: whoever pushes such a date would stop all.
+    async fn record_first_sight(
+        &mut self,
+        view: Arc<View>,
+        now: Timestamp,
+        pass: &mut Pass,
+    ) -> Result<Arc<View>, Error> {
         if self.options.is_time_stated || !view.history.has_unseen_dates() {
             return Ok(view);
         }
         let seen = view.clone();
-        if !self.mainline.with(move |mainline| mainline.record_first_sight(&seen, now)).await? {
-            return Ok(view);
+        match self.mainline.with(move |mainline| mainline.record_first_sight(&seen, now)).await {
+            Ok(true) => drop(view),
+            Ok(false) => return Ok(view),
+            Err(Error::Git(stopped @ dayfly_git::Error::Stopped(_))) => return Err(stopped.into()),
+            Err(error) => {
+                pass.diagnostics.push(findings::of_unrecorded_sight(&view.tip, &error));
+                return Ok(view);
+            }
         }
-        drop(view);
         let view = self.read(now).await?;
         self.refuse_rewritten(&view).await?;
         Ok(view)

@@ -77,8 +77,11 @@ impl View {
             );
         }
         if self.replacements > 0 {
-            let fact =
-                format!("{} of git's objects have replacements, which count for nothing here", self.replacements);
+            let have = if self.replacements == 1 { "has a replacement" } else { "have replacements" };
+            let fact = format!(
+                "{} of git's objects {have}, and git shows that; here it counts for nothing",
+                self.replacements
+            );
             let delete = "git for-each-ref --format='delete %(refname)' refs/replace/ | git update-ref --stdin";
             let help = format!("what git shows is not what runs until they are deleted, here and in clones: {delete}");
             found.push(Diagnostic::new(Rule::GIT_REPLACED, "refs/replace/", fact).help(help));

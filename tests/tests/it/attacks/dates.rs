@@ -3,9 +3,9 @@
 use dayfly_controller::Pass;
 use dayfly_git::LEDGER;
 use dayfly_lifecycle::ledger::LedgerFact;
-use dayfly_tests::fixtures::app;
+use dayfly_tests::fixtures::{app, change_survey};
 use dayfly_tests::history::head_of;
-use dayfly_tests::passes::{findings_of, status_of};
+use dayfly_tests::passes::{changed_apps, findings_of, findings_text, status_of};
 use dayfly_tests::platform::TestPlatform;
 use jiff::{SignedDuration, Timestamp};
 
@@ -112,6 +112,21 @@ async fn one_first_sight_is_recorded_once_and_an_ordinary_commit_needs_none() {
         assert_eq!(controller_pass(&platform).await.writes, 0);
         assert_eq!(head_of(&platform, LEDGER), recorded);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_ahead_stops_nobody_where_the_ledger_cannot_be_written() {
+    let platform = TestPlatform::sample().await;
+    controller_pass(&platform).await;
+    let lock = platform.repository().path().join("refs/heads/dayfly-ledger.lock");
+    std::fs::write(&lock, "").unwrap();
+    platform.commit_dated(platform.now() + days(5), "notes.txt", "ahead");
+    change_survey(&platform);
+    let pass = controller_pass(&platform).await;
+    assert_eq!(changed_apps(&pass).into_iter().collect::<Vec<_>>(), ["quarterly-feedback"]);
+    assert!(findings_text(&pass).contains("since the ledger cannot say when they were first seen"), "{pass:#?}");
+    std::fs::remove_file(&lock).unwrap();
+    assert!(!findings_text(&controller_pass(&platform).await).contains("since the ledger cannot say"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
